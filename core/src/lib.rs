@@ -1,0 +1,1 @@
+//! larder-core: every caching decision of Larder.

@@ -1,0 +1,2 @@
+//! A small shop API.
+fn main() {}

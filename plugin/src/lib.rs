@@ -1,0 +1,1 @@
+//! Larder as a proxy-wasm module.
