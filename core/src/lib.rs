@@ -1,1 +1,16 @@
-//! larder-core: every caching decision of Larder.
+//! larder-core: every caching decision of Larder, for every host.
+//!
+//! The plugin in Envoy, the layer at the origin and the simulator drive the same [`Exchange`]; they translate, the
+//! core decides. There is no I/O, no clock, no async and no randomness in here: `now` and seeds are parameters,
+//! verdicts are return values, effects go to a sink. Nothing panics on input.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
+)]
+#![forbid(unsafe_code)]
+
+pub mod decide;
+pub mod field;
+pub mod fields;
+pub mod policy;
+pub mod time;

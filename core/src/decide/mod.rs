@@ -1,0 +1,1 @@
+//! Pure decisions, a file per RFC section. No state, no clock; each is table-tested.

@@ -1,0 +1,212 @@
+//! Header fields as hosts hand them over, and the heads of requests and responses.
+//!
+//! Names are lower case, values are raw bytes in order of arrival. Knows nothing of what a field means: `field/` does.
+
+/// One header field line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Lower-case name.
+    pub name: String,
+    /// Raw value, not trimmed.
+    pub value: Vec<u8>,
+}
+
+/// An ordered list of field lines. Lookups are linear: real messages carry 10 to 30 lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    lines: Vec<Field>,
+}
+
+impl Fields {
+    /// An empty list.
+    pub const fn new() -> Self {
+        Self { lines: Vec::new() }
+    }
+
+    /// Takes over what a host has read; names are made lower case where they are not.
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let lower = |mut name: String| {
+            name.make_ascii_lowercase();
+            name
+        };
+        Self { lines: pairs.into_iter().map(|(name, value)| Field { name: lower(name), value }).collect() }
+    }
+
+    /// The lines in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Field> {
+        self.lines.iter()
+    }
+
+    /// Number of lines.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are no lines.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The first value of `name` (lower case).
+    pub fn first(&self, name: &str) -> Option<&[u8]> {
+        self.lines.iter().find(|line| line.name == name).map(|line| line.value.as_slice())
+    }
+
+    /// Every value of `name` (lower case), in order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.lines.iter().filter(move |line| line.name == name).map(|line| line.value.as_slice())
+    }
+
+    /// Whether `name` (lower case) is present.
+    pub fn has(&self, name: &str) -> bool {
+        self.lines.iter().any(|line| line.name == name)
+    }
+
+    /// The values of `name` joined by `, `, as RFC 9110 5.3 combines lines; `None` when absent.
+    pub fn joined(&self, name: &str) -> Option<Vec<u8>> {
+        let mut values = self.all(name);
+        let mut joined = values.next()?.to_vec();
+        for value in values {
+            joined.extend_from_slice(b", ");
+            joined.extend_from_slice(value);
+        }
+        Some(joined)
+    }
+
+    /// Appends a line.
+    pub fn add(&mut self, name: &str, value: impl Into<Vec<u8>>) {
+        self.lines.push(Field { name: name.to_ascii_lowercase(), value: value.into() });
+    }
+
+    /// Replaces every line of `name` by one.
+    pub fn set(&mut self, name: &str, value: impl Into<Vec<u8>>) {
+        let value = value.into();
+        match self.lines.iter().position(|line| line.name == name) {
+            Some(at) => {
+                let mut index = 0;
+                self.lines.retain(|line| {
+                    index += 1;
+                    line.name != name || index == at + 1
+                });
+                if let Some(line) = self.lines.get_mut(at) {
+                    line.value = value;
+                }
+            }
+            None => self.add(name, value),
+        }
+    }
+
+    /// Removes every line of `name`.
+    pub fn remove(&mut self, name: &str) {
+        self.lines.retain(|line| line.name != name);
+    }
+
+    /// Keeps the lines for which `keep` says so.
+    pub fn retain(&mut self, keep: impl FnMut(&Field) -> bool) {
+        self.lines.retain(keep);
+    }
+
+    /// Bytes of names and values.
+    pub fn bytes(&self) -> usize {
+        self.lines.iter().map(|line| line.name.len() + line.value.len()).sum()
+    }
+}
+
+/// What the core needs to know of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Method, case as received.
+    pub method: String,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Host with port where given (`:authority`), as received.
+    pub authority: String,
+    /// Path and query (`:path`), as received.
+    pub target: String,
+    /// Header fields without pseudo headers.
+    pub fields: Fields,
+    /// Whether a body follows.
+    pub has_body: bool,
+}
+
+impl RequestHead {
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
+    }
+
+    /// The query after `?`, where there is one.
+    pub fn query(&self) -> Option<&str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+}
+
+/// Who wrote a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// The origin.
+    #[default]
+    Origin,
+    /// The proxy, because the origin could not be reached, took too long or broke off.
+    Failure(Failure),
+}
+
+/// Why the origin gave no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection.
+    Connect,
+    /// No answer in time.
+    Timeout,
+    /// The connection broke off.
+    Reset,
+    /// Anything else the proxy answered by itself (overload, no healthy host).
+    Other,
+}
+
+/// What the core needs to know of a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// Status code.
+    pub status: u16,
+    /// Header fields without pseudo headers.
+    pub fields: Fields,
+    /// Who wrote it.
+    pub source: Source,
+    /// Whether the response ends with its head (no body, no trailers follow).
+    pub ends: bool,
+}
+
+impl ResponseHead {
+    /// `Content-Length`, where it is there and makes sense.
+    pub fn content_length(&self) -> Option<u64> {
+        let value = self.fields.first("content-length")?;
+        std::str::from_utf8(value).ok()?.trim().parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn set_keeps_the_place_of_the_first_line_and_drops_the_others() {
+        let mut fields = Fields::new();
+        for (name, value) in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")] {
+            fields.add(name, value);
+        }
+        fields.set("a", "9");
+        let seen: Vec<_> =
+            fields.iter().map(|f| format!("{}={}", f.name, String::from_utf8_lossy(&f.value))).collect();
+        assert_eq!(seen, ["a=9", "b=2", "c=4"]);
+        assert_eq!(fields.joined("a").unwrap(), b"9");
+    }
+
+    #[test]
+    fn the_target_splits_at_its_first_question_mark() {
+        let head = RequestHead { target: "/a?b?c".into(), ..RequestHead::default() };
+        assert_eq!((head.path(), head.query()), ("/a", Some("b?c")));
+    }
+}
