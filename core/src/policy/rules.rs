@@ -1,9 +1,9 @@
 //! The settings in force for a route, after defaults, class and route are laid over one another.
 //!
-//! Plain data: `compile` builds it from a policy file, `decide/` and `exchange/` read it. Every field says what
+//! Shared by `Arc`, not `Rc`: the origin layer runs exchanges on many threads. Plain data: `compile` builds it from a policy file, `decide/` and `exchange/` read it. Every field says what
 //! it means where the policy is silent (the built-in default).
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::template::Template;
 use crate::time::{Millis, Seconds};
@@ -28,10 +28,12 @@ pub enum Kind {
 /// Everything a decision may depend on that comes from a policy.
 #[derive(Clone, Debug)]
 pub struct Rules {
+    /// Position among the policy's compiled rules, dense from 0; the rules of unmatched requests come last.
+    pub index: usize,
     /// The route's name, for counters and `explain`.
-    pub route: Rc<str>,
+    pub route: Arc<str>,
     /// The class's name.
-    pub class: Rc<str>,
+    pub class: Arc<str>,
     /// The class's kind.
     pub kind: Kind,
     /// How long a response is fresh at the edge.
