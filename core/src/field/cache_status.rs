@@ -1,0 +1,182 @@
+//! `Cache-Status` (RFC 9211): writes this cache's member of the list.
+//!
+//! Decides nothing: what happened comes in.
+
+use std::fmt::Write as _;
+
+use sfv::{List, Parser};
+
+use super::syntax::is_token_byte;
+use crate::fields::Fields;
+
+/// What this cache did with a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheStatus<'a> {
+    /// This cache's name.
+    pub cache: &'a str,
+    /// Answered from the cache.
+    pub hit: bool,
+    /// Why the request went forward (RFC 9211 2.2); left out of a hit.
+    pub fwd: Option<&'static str>,
+    /// The status that the next hop answered with, where it is not the one sent.
+    pub fwd_status: Option<u16>,
+    /// Whether the response was stored.
+    pub stored: bool,
+    /// Whether the request was collapsed into another.
+    pub collapsed: bool,
+    /// Remaining freshness in seconds; negative for a stale response.
+    pub ttl: Option<i64>,
+    /// The cache key, for debugging.
+    pub key: Option<String>,
+    /// Anything more.
+    pub detail: Option<String>,
+}
+
+impl CacheStatus<'_> {
+    /// Appends this member after those of caches nearer to the origin, in one line. What is there is dropped where it is
+    /// malformed, since nothing appended to it could be read.
+    pub fn append_to(&self, fields: &mut Fields) {
+        let mut value = fields.joined("cache-status").unwrap_or_default();
+        let readable = !value.is_empty() && Parser::new(&value).parse::<List>().is_ok_and(|list| !list.is_empty());
+        if readable {
+            value.extend_from_slice(b", ");
+        } else {
+            value.clear();
+        }
+        value.extend_from_slice(self.member().as_bytes());
+        fields.set("cache-status", value);
+    }
+
+    fn member(&self) -> String {
+        let mut text = String::with_capacity(64);
+        push_token_or_string(&mut text, self.cache);
+        if self.hit {
+            text.push_str("; hit");
+        } else if let Some(reason) = self.fwd {
+            text.push_str("; fwd=");
+            push_token_or_string(&mut text, reason);
+        }
+        if let Some(status) = self.fwd_status.filter(|_| !self.hit) {
+            push_number(&mut text, "fwd-status", status.into());
+        }
+        if let Some(ttl) = self.ttl {
+            // RFC 9651 3.3.1: fifteen digits.
+            push_number(&mut text, "ttl", ttl.clamp(-999_999_999_999_999, 999_999_999_999_999));
+        }
+        if self.stored {
+            text.push_str("; stored");
+        }
+        if self.collapsed {
+            text.push_str("; collapsed");
+        }
+        if let Some(key) = &self.key {
+            text.push_str("; key=");
+            push_string(&mut text, key);
+        }
+        if let Some(detail) = &self.detail {
+            text.push_str("; detail=");
+            push_token_or_string(&mut text, detail);
+        }
+        text
+    }
+}
+
+fn push_number(text: &mut String, name: &str, number: i64) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "; {name}={number}");
+}
+
+/// RFC 9651 3.3.4: a token begins with a letter or `*`, and may hold `:` and `/`.
+fn push_token_or_string(text: &mut String, value: &str) {
+    let starts = value.starts_with(|first: char| first.is_ascii_alphabetic() || first == '*');
+    if starts && value.bytes().all(|byte| is_token_byte(byte) || matches!(byte, b':' | b'/')) {
+        text.push_str(value);
+    } else {
+        push_string(text, value);
+    }
+}
+
+/// RFC 9651 3.3.3: printable ASCII only; other bytes are percent-encoded.
+fn push_string(text: &mut String, value: &str) {
+    text.push('"');
+    for byte in value.bytes() {
+        match byte {
+            b'"' | b'\\' => {
+                text.push('\\');
+                text.push(char::from(byte));
+            }
+            0x20..=0x7e => text.push(char::from(byte)),
+            _ => {
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+    }
+    text.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::hostile;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn written(status: &CacheStatus, existing: &[&str]) -> String {
+        let mut fields = Fields::new();
+        existing.iter().for_each(|line| fields.add("cache-status", *line));
+        status.append_to(&mut fields);
+        assert_eq!(fields.all("cache-status").count(), 1);
+        String::from_utf8(fields.first("cache-status").unwrap().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn members_are_written_as_rfc_9211_orders_them() {
+        let larder = CacheStatus { cache: "Larder", ..CacheStatus::default() };
+        let hit = CacheStatus { hit: true, ttl: Some(30), fwd: Some("miss"), fwd_status: Some(200), ..larder.clone() };
+        assert_eq!(written(&hit, &[]), "Larder; hit; ttl=30");
+        let miss = CacheStatus {
+            fwd: Some("uri-miss"),
+            fwd_status: Some(304),
+            ttl: Some(-5),
+            stored: true,
+            collapsed: true,
+            key: Some("https://ü/\"x\\\"".into()),
+            detail: Some("no-store".into()),
+            ..larder.clone()
+        };
+        assert_eq!(
+            written(&miss, &[]),
+            r#"Larder; fwd=uri-miss; fwd-status=304; ttl=-5; stored; collapsed; key="https://%C3%BC/\"x\\\""; detail=no-store"#
+        );
+        let odd = CacheStatus { cache: "my cache", detail: Some("two words".into()), ..larder };
+        assert_eq!(written(&odd, &[]), r#""my cache"; detail="two words""#);
+    }
+
+    #[test]
+    fn members_of_other_caches_stay_in_front_where_they_can_be_read() {
+        let hit = CacheStatus { cache: "Larder", hit: true, ..CacheStatus::default() };
+        for (existing, want) in [
+            (&["Origin; hit"][..], "Origin; hit, Larder; hit"),
+            (&["A; fwd=miss", "\"B\"; hit"], "A; fwd=miss, \"B\"; hit, Larder; hit"),
+            (&["nonsense;;;"], "Larder; hit"),
+            (&["A; hit, "], "Larder; hit"),
+            (&[""], "Larder; hit"),
+        ] {
+            assert_eq!(written(&hit, existing), want, "{existing:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_there_the_result_is_a_list_that_ends_with_this_cache() {
+        hostile::each_fields(&["cache-status"], 3_000, |fields| {
+            let mut fields = fields.clone();
+            let text = fields.joined("cache-status").map(|value| String::from_utf8_lossy(&value).into_owned());
+            let status = CacheStatus { cache: "Larder", key: text.clone(), detail: text, ..CacheStatus::default() };
+            status.append_to(&mut fields);
+            let value = fields.joined("cache-status").unwrap();
+            let list: List = Parser::new(&value).parse().unwrap();
+            let sfv::ListEntry::Item(last) = list.last().unwrap() else { panic!("an item") };
+            assert_eq!(last.bare_item.as_token().unwrap().as_str(), "Larder");
+        });
+    }
+}
