@@ -1,0 +1,88 @@
+//! What the client is told: `Cache-Control` by policy, fields taken out, `Vary` for what the key looks at.
+
+use crate::field::cache_control::CacheControl;
+use crate::field::vary::{self, Vary};
+use crate::fields::Fields;
+use crate::policy::rules::{ClientCacheControl, Rules, Scope};
+
+/// Rewrites a response's fields for the client. `restricted` says that the answer may be one user's: nothing then makes it
+/// public. Returns whether `Cache-Control` was replaced; the response then counts its age from now, since the lifetime given
+/// is the browser's from now, not the rest of the edge's.
+pub fn rewrite(
+    rules: &Rules,
+    covers: &[String],
+    status: u16,
+    restricted: bool,
+    fields: &mut Fields,
+) -> bool {
+    let said = CacheControl::parse(fields.all("cache-control"));
+    let origin_forbids = (said.private || said.no_store) && !rules.override_unsafe;
+    let replaced = match &rules.client.cache_control {
+        // An error is not what the lifetime was meant for.
+        Some(built) if status < 400 && !origin_forbids => {
+            fields.set("cache-control", build(built, restricted));
+            true
+        }
+        _ => false,
+    };
+    if replaced || rules.client.cache_control.is_none() {
+        for name in &rules.client.remove {
+            fields.remove(name);
+        }
+    }
+    if status < 400 {
+        add_vary(covers, fields);
+    }
+    replaced
+}
+
+fn build(rule: &ClientCacheControl, restricted: bool) -> String {
+    let mut parts: Vec<String> = Vec::with_capacity(6);
+    match rule.scope {
+        Some(Scope::Public) if !restricted => parts.push("public".to_owned()),
+        Some(Scope::Private) => parts.push("private".to_owned()),
+        _ if restricted => parts.push("private".to_owned()),
+        _ => {}
+    }
+    let mut flag = |on: bool, name: &str| {
+        if on {
+            parts.push(name.to_owned());
+        }
+    };
+    flag(rule.no_store, "no-store");
+    flag(rule.no_cache, "no-cache");
+    flag(rule.must_revalidate, "must-revalidate");
+    for (name, span) in [
+        ("max-age", rule.browser_ttl),
+        ("stale-while-revalidate", rule.stale_while_revalidate),
+        ("stale-if-error", rule.stale_if_error),
+    ] {
+        if let Some(span) = span {
+            parts.push(format!("{name}={span}"));
+        }
+    }
+    if rule.immutable {
+        parts.push("immutable".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// Caches nearer the client must tell apart what the key tells apart.
+fn add_vary(covers: &[String], fields: &mut Fields) {
+    if covers.is_empty() {
+        return;
+    }
+    let Vary::Names(names) = vary::parse(fields) else { return };
+    let missing: Vec<&str> = covers.iter().map(String::as_str).filter(|c| !names.iter().any(|n| n == c)).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let mut value = fields.joined("vary").unwrap_or_default();
+    for name in missing {
+        if !value.is_empty() {
+            value.extend_from_slice(b", ");
+        }
+        value.extend_from_slice(name.as_bytes());
+    }
+    fields.set("vary", value);
+}

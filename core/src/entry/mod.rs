@@ -1,0 +1,105 @@
+//! A stored response: facts only. What a policy makes of them is judged elsewhere, so that a new policy applies to
+//! what is already stored.
+
+pub mod etag;
+pub mod wire;
+
+use std::sync::Arc;
+
+use crate::decide::age::Times;
+use crate::decide::vary::VaryKey;
+use crate::field::date;
+use crate::field::etag::EntityTag;
+use crate::fields::Fields;
+use crate::purge::Sequence;
+use crate::time::Timestamp;
+
+/// A stored response with what is needed to reuse, validate and purge it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    facts: Facts,
+    etag: Option<EntityTag>,
+    last_modified: Option<Timestamp>,
+}
+
+/// What an entry is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Canonical URL, as purges name it.
+    pub url: String,
+    /// Status code.
+    pub status: u16,
+    /// End-to-end fields as the origin sent them (and an ETag made here, where `made_etag` says so).
+    pub fields: Fields,
+    /// The whole body.
+    pub body: Arc<[u8]>,
+    /// When it was asked for and received.
+    pub times: Times,
+    /// Request fields that selected it.
+    pub vary: VaryKey,
+    /// Tags by which it is purged.
+    pub tags: Vec<String>,
+    /// Position of the purge log when its request began.
+    pub sequence: Sequence,
+    /// The ETag was computed here: clients may use it, the origin does not know it.
+    pub made_etag: bool,
+    /// The request carried identity that the key does not cover.
+    pub identified: bool,
+    /// The key tells users apart: this is one user's response.
+    pub personal: bool,
+}
+
+impl Entry {
+    /// Seals facts into an entry.
+    pub fn new(facts: Facts) -> Self {
+        let etag = facts.fields.first("etag").and_then(EntityTag::parse);
+        let last_modified = facts.fields.first("last-modified").and_then(date::parse);
+        Self { facts, etag, last_modified }
+    }
+
+    /// The facts.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Takes the facts back out, to make another entry of them.
+    pub fn into_facts(self) -> Facts {
+        self.facts
+    }
+
+    /// The validator, whoever made it.
+    pub fn etag(&self) -> Option<&EntityTag> {
+        self.etag.as_ref()
+    }
+
+    /// The validator that the origin understands.
+    pub fn origin_etag(&self) -> Option<&EntityTag> {
+        if self.facts.made_etag { None } else { self.etag.as_ref() }
+    }
+
+    /// `Last-Modified`, where it is a date.
+    pub fn last_modified(&self) -> Option<Timestamp> {
+        self.last_modified
+    }
+
+    /// Whether the origin can be asked if this is still good.
+    pub fn has_origin_validator(&self) -> bool {
+        self.origin_etag().is_some() || self.last_modified.is_some()
+    }
+
+    /// Tags as text.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.facts.tags.iter().map(String::as_str)
+    }
+
+    /// Bytes that this entry keeps in memory, counting head, body and tags.
+    pub fn weight(&self) -> u64 {
+        const FIELD: usize = 56; // two heap blocks and their places in the list
+        let facts = &self.facts;
+        let tags: usize = facts.tags.iter().map(|tag| tag.len() + 40).sum();
+        let vary: usize =
+            facts.vary.0.iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len) + FIELD).sum();
+        let head = facts.fields.bytes() + facts.fields.len() * FIELD;
+        (size_of::<Self>() + facts.url.len() + facts.body.len() + head + tags + vary) as u64
+    }
+}

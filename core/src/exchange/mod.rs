@@ -1,0 +1,216 @@
+//! `Exchange`: one client request from its head to its last byte, as a machine without I/O.
+//!
+//! A host calls, in this order and each at most once unless said otherwise:
+//! [`Exchange::on_request`]; [`Exchange::on_wake`] after a `Wait`, when an effect names this stream;
+//! [`Exchange::on_response`] after a `Forward`; [`Exchange::on_body`] as the body grows, any number of times, and
+//! [`Exchange::on_end`] when it is complete, after a `Hold` or a `Pass` that captures; [`Exchange::on_close`] always,
+//! when the stream is over for whatever reason. Each returns one verdict; effects go to the sink. Bodies stay with the
+//! host until `on_end`. A host that calls out of order gets verdicts that pass everything through and store nothing.
+
+mod bypass;
+mod invalidate;
+mod receive;
+mod refresh;
+mod reply;
+mod request;
+mod response;
+mod storing;
+mod verdict;
+
+use std::sync::Arc;
+
+pub use refresh::{Answer, Refresh};
+pub use reply::CACHE_NAME;
+pub use verdict::{
+    BodyVerdict, Edit, Edits, Effect, EndVerdict, Reply, ReplyBody, RequestVerdict, ResponseVerdict, edits_between,
+};
+
+use crate::decide::admit::{self, Bypass};
+use crate::decide::identity::{self, Identity};
+use crate::fields::{RequestHead, ResponseHead};
+use crate::flights::{Part, StreamId, Wake};
+use crate::key::{self, Keyed};
+use crate::policy::Policy;
+use crate::policy::rules::Rules;
+use crate::policy::template::Params;
+use crate::purge::Sequence;
+use crate::shelf::{Shelf, Variant};
+use crate::time::Timestamp;
+use crate::worker::Worker;
+
+/// One client request.
+#[derive(Debug)]
+pub struct Exchange {
+    policy: Arc<Policy>,
+    id: StreamId,
+    state: State,
+}
+
+/// States are named for what is awaited.
+#[derive(Debug)]
+enum State {
+    Request,
+    Wake(Box<Asked>),
+    BypassedResponse(Box<Bypassed>),
+    Response(Box<Fetch>),
+    Body(Box<receive::Receiving>),
+    Nothing,
+}
+
+/// A request that may use the cache.
+#[derive(Clone, Debug)]
+struct Asked {
+    request: RequestHead,
+    rules: Arc<Rules>,
+    params: Params,
+    keyed: Keyed,
+    identity: Identity,
+}
+
+/// A request that may not.
+#[derive(Debug)]
+struct Bypassed {
+    request: RequestHead,
+    rules: Arc<Rules>,
+    params: Params,
+    reason: Bypass,
+}
+
+/// A request on its way to the origin.
+#[derive(Debug)]
+struct Fetch {
+    asked: Asked,
+    part: Part,
+    /// A stored response that needs validation or may stand in for a failing origin.
+    stale: Option<Variant>,
+    /// The stored response's validators were sent.
+    validating: bool,
+    /// The client's own preconditions were taken out, so that a whole response comes.
+    preconditions_taken: bool,
+    /// Why the request was forwarded, in the words of RFC 9211 2.2.
+    forwarded: &'static str,
+    detail: Option<&'static str>,
+    sent: Timestamp,
+    sequence: Sequence,
+}
+
+impl Asked {
+    fn new(request: RequestHead, rules: Arc<Rules>, params: Params, shelf: &Shelf) -> Self {
+        let keyed = keyed(&rules, &request, shelf);
+        let identity =
+            if rules.override_unsafe { Identity::None } else { identity::identity(&rules, &request.fields) };
+        Self { request, rules, params, keyed, identity }
+    }
+}
+
+/// The key under what the origin last said about queries of this path.
+fn keyed(rules: &Rules, request: &RequestHead, shelf: &Shelf) -> Keyed {
+    let plain = key::keyed(&rules.key, request, None);
+    let known = if rules.key.no_vary_search { shelf.no_vary_search(&plain.path_key) } else { None };
+    match known {
+        None => plain,
+        Some(rule) => key::keyed(&rules.key, request, Some(rule)),
+    }
+}
+
+impl Exchange {
+    /// A new request under a policy. The host numbers its streams; a number is not reused while a stream waits.
+    pub fn new(policy: Arc<Policy>, id: StreamId) -> Self {
+        Self { policy, id, state: State::Request }
+    }
+
+    /// The request's head is here.
+    pub fn on_request(
+        &mut self,
+        now: Timestamp,
+        head: RequestHead,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> RequestVerdict {
+        if !matches!(self.state, State::Request) {
+            return RequestVerdict::Forward(Edits::new());
+        }
+        let matched = self.policy.route(&head);
+        let (rules, params) = (matched.rules, matched.params);
+        match admit::admit(&rules, &head, matched.suspicious_path) {
+            Err(reason) => self.bypass(head, rules, params, reason),
+            Ok(()) => {
+                let asked = Asked::new(head, rules, params, &worker.shelf);
+                self.look(now, asked, None, worker, out)
+            }
+        }
+    }
+
+    /// A stream that was told to wait is woken.
+    pub fn on_wake(&mut self, now: Timestamp, wake: Wake, worker: &mut Worker, out: &mut Vec<Effect>) -> RequestVerdict {
+        match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Wake(mut asked) => {
+                // What the leader heard from the origin may have changed the key.
+                let fresh = keyed(&asked.rules, &asked.request, &worker.shelf);
+                let joined = std::mem::replace(&mut asked.keyed, fresh);
+                let verdict = self.look(now, *asked, Some(wake), worker, out);
+                if !matches!(verdict, RequestVerdict::Forward(_)) {
+                    // Answered from the store: whoever waits behind this one may go on.
+                    let woken = worker.flights.leave(&joined.key, self.id);
+                    wake_all(woken, out);
+                }
+                verdict
+            }
+            other => {
+                self.state = other;
+                RequestVerdict::Forward(Edits::new())
+            }
+        }
+    }
+
+    /// The response's head is here.
+    pub fn on_response(
+        &mut self,
+        now: Timestamp,
+        head: ResponseHead,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> ResponseVerdict {
+        match std::mem::replace(&mut self.state, State::Nothing) {
+            State::BypassedResponse(bypassed) => self.bypassed_response(now, *bypassed, head, worker, out),
+            State::Response(fetch) => self.fetched(now, *fetch, head, worker, out),
+            _ => ResponseVerdict::Pass { edits: Edits::new(), capture: false },
+        }
+    }
+
+    /// `so_far` bytes of the body have come. To be called before more than that is sent on or collected.
+    pub fn on_body(&mut self, now: Timestamp, so_far: u64, worker: &mut Worker, out: &mut Vec<Effect>) -> BodyVerdict {
+        match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Body(receiving) => self.received_some(now, receiving, so_far, worker, out),
+            other => {
+                self.state = other;
+                BodyVerdict::Ignore
+            }
+        }
+    }
+
+    /// The response is complete; `body` is what was captured.
+    pub fn on_end(&mut self, now: Timestamp, body: &[u8], worker: &mut Worker, out: &mut Vec<Effect>) -> EndVerdict {
+        match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Body(receiving) => self.received_all(now, *receiving, body, worker, out),
+            _ => EndVerdict::Done,
+        }
+    }
+
+    /// The stream is over. Whoever waited for it is woken.
+    pub fn on_close(&mut self, worker: &mut Worker, out: &mut Vec<Effect>) {
+        let asked = match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Wake(asked) => Some(*asked),
+            State::Response(fetch) => Some(fetch.asked),
+            State::Body(receiving) => receiving.into_asked(),
+            State::Request | State::BypassedResponse(_) | State::Nothing => None,
+        };
+        if let Some(asked) = asked {
+            wake_all(worker.flights.leave(&asked.keyed.key, self.id), out);
+        }
+    }
+}
+
+fn wake_all(woken: Vec<(StreamId, Wake)>, out: &mut Vec<Effect>) {
+    out.extend(woken.into_iter().map(|(id, wake)| Effect::Wake(id, wake)));
+}

@@ -1,0 +1,205 @@
+//! The response's half, at its head: a confirmation, a failure, or a response to be judged.
+
+use super::receive::{Receiving, Storing};
+use super::request::{count_reply, hit, miss};
+use super::storing::{self, Context};
+use super::verdict::{Effect, ResponseVerdict};
+use super::{Exchange, Fetch, State, reply, wake_all};
+use crate::decide::age::{self, Times};
+use crate::decide::reuse;
+use crate::decide::store::{self, Candidate, NotStored};
+use crate::field::cache_control::CacheControl;
+use crate::field::cache_status::CacheStatus;
+use crate::field::{age as age_field, date};
+use crate::fields::{ResponseHead, Source};
+use crate::flights::{Part, Wake};
+use crate::policy::rules::EtagRule;
+use crate::tally::{Count, Outcome};
+use crate::time::Timestamp;
+use crate::worker::Worker;
+
+impl Exchange {
+    pub(super) fn fetched(
+        &mut self,
+        now: Timestamp,
+        fetch: Fetch,
+        head: ResponseHead,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> ResponseVerdict {
+        if head.status == 304 && fetch.validating {
+            return self.confirmed(now, fetch, head, worker, out);
+        }
+        if is_failure(&head) {
+            if let Some(verdict) = self.stale_instead(now, &fetch, &head, worker, out) {
+                return verdict;
+            }
+        }
+        self.answered(now, fetch, head, worker, out)
+    }
+
+    /// RFC 9111 4.3.3: the origin confirms the stored response.
+    fn confirmed(
+        &mut self,
+        now: Timestamp,
+        fetch: Fetch,
+        head: ResponseHead,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> ResponseVerdict {
+        let Some(stale) = fetch.stale.as_ref() else {
+            return self.answered(now, fetch, head, worker, out);
+        };
+        let context = Context { policy: &self.policy, asked: &fetch.asked, sent: fetch.sent, sequence: fetch.sequence };
+        let variant = storing::freshen(&context, stale, &head.fields, now, worker);
+        let key = &fetch.asked.keyed.key;
+        wake_all(worker.flights.land(key, self.id), out);
+        wake_all(worker.flights.done(key, self.id), out);
+        let status = CacheStatus {
+            fwd_status: Some(304),
+            stored: true,
+            detail: fetch.detail.map(Into::into),
+            ..miss(fetch.forwarded)
+        };
+        let reply = reply::from_stored(&fetch.asked.request, &variant, now, status);
+        count_reply(fetch.asked.rules.index, Outcome::Revalidated, &reply, worker);
+        ResponseVerdict::Replace(reply)
+    }
+
+    /// RFC 5861 4: a stale response instead of an error.
+    fn stale_instead(
+        &mut self,
+        now: Timestamp,
+        fetch: &Fetch,
+        head: &ResponseHead,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> Option<ResponseVerdict> {
+        let variant = fetch.stale.as_ref()?;
+        let lifetime = variant.judged.lifetime?;
+        let facts = variant.entry.facts();
+        let covered = worker.purges.covers(&facts.url, variant.entry.tags(), facts.sequence);
+        let age = age::current_age(&facts.times, now);
+        if !reuse::may_replace_error(&lifetime, age, covered) {
+            return None;
+        }
+        let key = &fetch.asked.keyed.key;
+        wake_all(worker.flights.scatter(key, self.id, Wake::Failed), out);
+        wake_all(worker.flights.done(key, self.id), out);
+        let left = i64::from(lifetime.fresh_for.get()) - i64::from(age.get());
+        let status = CacheStatus {
+            fwd: Some(fetch.forwarded),
+            fwd_status: (head.source == Source::Origin).then_some(head.status),
+            detail: Some("stale-if-error".into()),
+            ..hit(left)
+        };
+        let reply = reply::from_stored(&fetch.asked.request, variant, now, CacheStatus { hit: false, ttl: None, ..status });
+        count_reply(fetch.asked.rules.index, Outcome::StaleError, &reply, worker);
+        Some(ResponseVerdict::Replace(reply))
+    }
+
+    /// Any other response: stored or not, it goes to the client.
+    fn answered(
+        &mut self,
+        now: Timestamp,
+        fetch: Fetch,
+        head: ResponseHead,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> ResponseVerdict {
+        let rules = fetch.asked.rules.clone();
+        let directives = CacheControl::of_response(&head.fields, &rules.targeted);
+        let times = times_of(&head, fetch.sent, now);
+        let stored = store::storable(&Candidate {
+            rules: &rules,
+            request: &fetch.asked.request,
+            identity: fetch.asked.identity,
+            covers: &fetch.asked.keyed.covers,
+            response: &head,
+            directives: &directives,
+            times: &times,
+        });
+        let key = fetch.asked.keyed.key.clone();
+        match stored {
+            Ok(_) => worker.flights.note_cacheable(&key),
+            Err(reason) => self.not_stored(now, &fetch, &head, reason, worker, out),
+        }
+        let status = CacheStatus {
+            fwd_status: fetch.validating.then_some(head.status),
+            stored: stored.is_ok(),
+            detail: match stored {
+                Ok(_) => fetch.detail.map(Into::into),
+                Err(reason) => Some(reason.as_str().into()),
+            },
+            ..miss(fetch.forwarded)
+        };
+        let storing = stored.ok().map(|_| Storing { times, directives, sent: fetch.sent, sequence: fetch.sequence });
+        let keeps_flight = fetch.part == Part::Lead && storing.is_some();
+        if !keeps_flight {
+            wake_all(worker.flights.done(&key, self.id), out);
+        }
+        let receiving = Receiving {
+            restricted: fetch.asked.identity != crate::decide::identity::Identity::None
+                || fetch.asked.keyed.names_user,
+            client_preconditions: fetch.preconditions_taken,
+            wants_etag: wants_etag(rules.etag, &head),
+            request: fetch.asked.request.clone(),
+            rules,
+            covers: fetch.asked.keyed.covers.clone(),
+            response: head,
+            status: Some(status),
+            storing,
+            asked: Some(fetch.asked),
+            held: false,
+        };
+        self.receive(now, receiving, worker, out)
+    }
+
+    fn not_stored(
+        &mut self,
+        now: Timestamp,
+        fetch: &Fetch,
+        head: &ResponseHead,
+        reason: NotStored,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) {
+        let key = &fetch.asked.keyed.key;
+        worker.tally.add(fetch.asked.rules.index, Count::NotStored(reason), 1);
+        if reason.is_lasting() {
+            worker.flights.note_uncacheable(key, now);
+            // The origin has answered anew and does not want this kept: what is stored is superseded.
+            if let Some(stale) = &fetch.stale {
+                worker.shelf.forget(key, &stale.entry);
+            }
+        }
+        if fetch.asked.request.method == "HEAD" && head.status == 200 {
+            storing::compare_head(&fetch.asked, head, worker);
+        }
+        let wake = if is_failure(head) { Wake::Failed } else { Wake::Released };
+        wake_all(worker.flights.scatter(key, self.id, wake), out);
+    }
+}
+
+/// Statuses that count as the origin failing (RFC 5861 4), and no response at all.
+fn is_failure(head: &ResponseHead) -> bool {
+    head.source != Source::Origin || matches!(head.status, 500 | 502 | 503 | 504)
+}
+
+/// Whether an ETag is to be made here.
+pub(super) fn wants_etag(rule: EtagRule, head: &ResponseHead) -> bool {
+    rule != EtagRule::Origin && head.status == 200 && head.source == Source::Origin && !head.fields.has("etag")
+}
+
+pub(super) fn times_of(head: &ResponseHead, sent: Timestamp, now: Timestamp) -> Times {
+    Times {
+        request: sent,
+        response: now,
+        date: head.fields.first("date").and_then(date::parse),
+        age: age_field::parse(&head.fields).unwrap_or_default(),
+    }
+}
+
+pub(super) fn outcome(stored: bool) -> Outcome {
+    if stored { Outcome::Miss } else { Outcome::NotStored }
+}

@@ -1,0 +1,172 @@
+//! Putting a response into the store: whole, freshened by a 304, or compared with a HEAD.
+
+use std::sync::Arc;
+
+use super::Asked;
+use crate::decide::age::Times;
+use crate::decide::freshen;
+use crate::decide::store::{self, NotStored};
+use crate::decide::vary::VaryKey;
+use crate::entry::{Entry, Facts};
+use crate::field::cache_control::CacheControl;
+use crate::field::cache_groups;
+use crate::field::etag::EntityTag;
+use crate::field::no_vary_search::NoVarySearch;
+use crate::field::surrogate;
+use crate::field::vary::{self, Vary};
+use crate::fields::{Fields, ResponseHead};
+use crate::judged::Judged;
+use crate::key::{self, Keyed};
+use crate::policy::Policy;
+use crate::policy::rules::Rules;
+use crate::purge::Sequence;
+use crate::shelf::{Lookup, Variant};
+use crate::time::Timestamp;
+use crate::worker::Worker;
+
+/// Whose response it is.
+pub(super) struct Context<'a> {
+    pub policy: &'a Arc<Policy>,
+    pub asked: &'a Asked,
+    pub sent: Timestamp,
+    pub sequence: Sequence,
+}
+
+/// A complete response that may be stored.
+pub(super) struct Whole<'a> {
+    pub status: u16,
+    pub fields: &'a Fields,
+    pub directives: &'a CacheControl,
+    pub times: Times,
+    pub body: &'a [u8],
+    pub made_etag: Option<&'a EntityTag>,
+}
+
+/// Stores.
+pub(super) fn store(context: &Context<'_>, whole: &Whole<'_>, worker: &mut Worker) -> Result<Variant, NotStored> {
+    let asked = context.asked;
+    let rules = &asked.rules;
+    if whole.body.len() as u64 > rules.limits.object_bytes_max {
+        return Err(NotStored::TooLarge);
+    }
+    let keyed = keyed_by_response(asked, whole.fields, worker);
+    let tags = tags(asked, rules, whole.fields, &keyed)?;
+    let mut fields = store::stored_fields(rules, whole.directives, whole.fields);
+    if let Some(tag) = whole.made_etag {
+        fields.set("etag", tag.to_bytes());
+    }
+    let names = match vary::parse(whole.fields) {
+        Vary::Any => return Err(NotStored::VaryAny),
+        Vary::Names(names) => names,
+    };
+    // What the primary key tells apart needs no second look; what a variant is compared by must be what was forwarded.
+    let secondary: Vec<String> = names.into_iter().filter(|name| !asked.keyed.covers.contains(name)).collect();
+    let entry = Entry::new(Facts {
+        url: keyed.url.clone(),
+        status: whole.status,
+        fields,
+        body: Arc::from(whole.body),
+        times: whole.times,
+        vary: VaryKey::of(&secondary, &asked.request.fields),
+        tags,
+        sequence: context.sequence,
+        made_etag: whole.made_etag.is_some(),
+        identified: asked.identity != crate::decide::identity::Identity::None,
+        personal: keyed.names_user,
+    });
+    let variant = judge(context, entry);
+    if worker.shelf.insert(&keyed.key, variant.clone(), rules.limits.variants_per_key_max) {
+        Ok(variant)
+    } else {
+        Err(NotStored::TooLarge)
+    }
+}
+
+fn judge(context: &Context<'_>, entry: Entry) -> Variant {
+    let judged =
+        Judged::new(&context.asked.rules, context.policy.revision, &context.asked.keyed.covers, &entry);
+    Variant { entry: Arc::new(entry), judged: Arc::new(judged) }
+}
+
+/// The key under what the response itself says about its query.
+fn keyed_by_response(asked: &Asked, fields: &Fields, worker: &mut Worker) -> Keyed {
+    if !asked.rules.key.no_vary_search {
+        return asked.keyed.clone();
+    }
+    let said = fields.joined("no-vary-search").and_then(|value| NoVarySearch::parse(&value));
+    if said.is_none() && worker.shelf.no_vary_search(&asked.keyed.path_key).is_none() {
+        return asked.keyed.clone();
+    }
+    let keyed = key::keyed(&asked.rules.key, &asked.request, said.as_ref());
+    worker.shelf.note_no_vary_search(&asked.keyed.path_key, said);
+    keyed
+}
+
+fn tags(asked: &Asked, rules: &Rules, fields: &Fields, keyed: &Keyed) -> Result<Vec<String>, NotStored> {
+    let mut tags: Vec<String> = rules.tags.templates.iter().filter_map(|tag| tag.expand(&asked.params)).collect();
+    let (groups, listed): (Vec<String>, Vec<String>) =
+        rules.tags.fields.iter().cloned().partition(|name| name == "cache-groups");
+    let said = surrogate::tags(fields, &listed);
+    if said.refused {
+        return Err(NotStored::Tags);
+    }
+    tags.extend(said.tags);
+    if !groups.is_empty() {
+        tags.extend(cache_groups::groups(fields).iter().map(|group| group_tag(&keyed.url, group)));
+    }
+    tags.sort_unstable();
+    tags.dedup();
+    if tags.len() > rules.limits.tags_per_entry_max as usize { Err(NotStored::Tags) } else { Ok(tags) }
+}
+
+/// A cache group as a tag. Groups belong to an origin (RFC 9875 2): two origins' groups of one name are different ones.
+pub(super) fn group_tag(url: &str, group: &str) -> String {
+    let origin = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+    format!("{origin}#{group}")
+}
+
+/// RFC 9111 4.3.4: the stored response with what the 304 says.
+pub(super) fn freshen(
+    context: &Context<'_>,
+    stale: &Variant,
+    confirmation: &Fields,
+    now: Timestamp,
+    worker: &mut Worker,
+) -> Variant {
+    let head = ResponseHead { status: 304, fields: confirmation.clone(), ..ResponseHead::default() };
+    let mut facts = stale.entry.facts().clone();
+    // The update names the origin's validators only; one made here still fits the unchanged body.
+    freshen::update(&mut facts.fields, &strip(context, confirmation));
+    facts.times = super::response::times_of(&head, context.sent, now);
+    facts.sequence = context.sequence;
+    let directives = CacheControl::of_response(&facts.fields, &context.asked.rules.targeted);
+    let forbidden = (directives.no_store || directives.private) && !context.asked.rules.override_unsafe;
+    let variant = judge(context, Entry::new(facts));
+    let key = &context.asked.keyed.key;
+    if forbidden {
+        worker.shelf.forget(key, &stale.entry);
+    } else {
+        worker.shelf.insert(key, variant.clone(), context.asked.rules.limits.variants_per_key_max);
+    }
+    variant
+}
+
+fn strip(context: &Context<'_>, confirmation: &Fields) -> Fields {
+    let directives = CacheControl::of_response(confirmation, &context.asked.rules.targeted);
+    store::stored_fields(&context.asked.rules, &directives, confirmation)
+}
+
+/// RFC 9111 4.3.5: a HEAD that contradicts the stored response makes it unusable.
+pub(super) fn compare_head(asked: &Asked, head: &ResponseHead, worker: &mut Worker) {
+    let Lookup::Found(variant) = worker.shelf.lookup(&asked.keyed.key, &asked.request.fields) else { return };
+    let entry = variant.entry.clone();
+    let facts = entry.facts();
+    let differs = |name: &str| {
+        let said = head.fields.first(name);
+        said.is_some() && !(name == "etag" && facts.made_etag) && said != facts.fields.first(name)
+    };
+    let other_length = head.content_length().is_some_and(|length| length != facts.body.len() as u64);
+    if facts.status == 200 && (differs("etag") || differs("last-modified") || other_length) {
+        worker.shelf.forget(&asked.keyed.key, &entry);
+    }
+}

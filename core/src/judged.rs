@@ -1,0 +1,87 @@
+//! What the policy in force makes of an entry: its lifetime and the fields a client gets.
+//!
+//! Computed once per entry and policy revision, so that a hit copies and computes as little as possible, and a new policy
+//! applies at once to what is already stored.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use crate::decide::client;
+use crate::decide::lifetime::{self, Lifetime};
+use crate::decide::store;
+use crate::entry::Entry;
+use crate::field::cache_control::CacheControl;
+use crate::fields::Fields;
+use crate::policy::rules::Rules;
+
+/// An entry under a policy.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The policy's revision.
+    pub revision: u64,
+    /// The lifetime, jitter applied; `None` where this policy would not have stored it.
+    pub lifetime: Option<Lifetime>,
+    /// The response says that it may be shared though a request carries identity.
+    pub shareable: bool,
+    /// Fields of a whole reply, without Age, Date where rewritten, Content-Length and Cache-Status.
+    pub head: Arc<Fields>,
+    /// Fields of a 304 (RFC 9110 15.4.5).
+    pub not_modified_head: Arc<Fields>,
+    /// `Cache-Status` members of caches nearer the origin.
+    pub upstream_status: Option<Vec<u8>>,
+    /// `Cache-Control` is the policy's: the reply counts as made now.
+    pub rewritten: bool,
+}
+
+impl Judged {
+    /// Judges.
+    pub fn new(rules: &Rules, revision: u64, covers: &[String], entry: &Entry) -> Self {
+        let facts = entry.facts();
+        let directives = CacheControl::of_response(&facts.fields, &rules.targeted);
+        let lifetime =
+            lifetime::of(rules, facts.status, &directives, &facts.fields, &facts.times).map(|lifetime| Lifetime {
+                fresh_for: lifetime::jittered(lifetime.fresh_for, rules.jitter_percent, spread(entry)),
+                ..lifetime
+            });
+        let mut head = facts.fields.clone();
+        let rewritten = client::rewrite(rules, covers, facts.status, facts.personal || facts.identified, &mut head);
+        let upstream_status = head.joined("cache-status");
+        head.remove("cache-status");
+        head.remove("age");
+        head.remove("content-length");
+        if rewritten {
+            head.remove("date");
+        }
+        let mut not_modified_head = head.clone();
+        not_modified_head.retain(|line| is_in_304(&line.name));
+        Self {
+            revision,
+            lifetime,
+            shareable: store::is_shareable(&directives),
+            head: Arc::new(head),
+            not_modified_head: Arc::new(not_modified_head),
+            upstream_status,
+            rewritten,
+        }
+    }
+
+    /// Bytes that this judgement adds to its entry's.
+    pub fn weight(&self) -> u64 {
+        const FIELD: usize = 56;
+        let fields = |fields: &Fields| fields.bytes() + fields.len() * FIELD;
+        (size_of::<Self>() + fields(&self.head) + fields(&self.not_modified_head)) as u64
+    }
+}
+
+/// Deterministic, and different for each key and time of storing.
+fn spread(entry: &Entry) -> u64 {
+    FixedState::with_seed(entry.facts().times.response.0).hash_one(&entry.facts().url)
+}
+
+/// RFC 9110 15.4.5 names what a 304 has to carry and advises against describing content that is not there. Everything else
+/// (CORS fields, `last-modified`, extensions) goes along: a client's cache updates its copy with it (RFC 9111 3.2).
+fn is_in_304(name: &str) -> bool {
+    !matches!(name, "content-type" | "content-encoding" | "content-language" | "content-range")
+}

@@ -1,0 +1,295 @@
+//! The cache key and the URL that purges speak of.
+//!
+//! A key is made of length-prefixed parts, so that no delimiter inside a part can make two requests collide. What a
+//! rule leaves out of the key is left out of the forwarded request, too: what is forwarded is what was keyed. The one
+//! exception is `No-Vary-Search`, where the origin itself says that a parameter does not matter.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::field::no_vary_search::NoVarySearch;
+use crate::field::{accept, cookie};
+use crate::fields::RequestHead;
+use crate::policy::rules::{KeyRules, QueryRule, UserPart};
+
+/// A primary cache key. Equal keys are equal byte for byte; hashing is left to the table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(Arc<[u8]>);
+
+impl Key {
+    /// The encoded parts.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Takes over bytes that [`Key::as_bytes`] gave before.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(Arc::from(bytes))
+    }
+}
+
+/// A key together with what the forwarded request must look like to deserve it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    /// The primary key.
+    pub key: Key,
+    /// Key of the path alone, under which `No-Vary-Search` is remembered.
+    pub path_key: Key,
+    /// URL without what the key leaves out, as purges name it.
+    pub url: String,
+    /// Target to forward, where the key left something out.
+    pub forward_target: Option<String>,
+    /// Fields to forward in normalised form (name, value).
+    pub forward_fields: Vec<(String, Vec<u8>)>,
+    /// Request field names that take part in the key, lower case.
+    pub covers: Vec<String>,
+    /// Whether the key tells users apart by something this request carries.
+    pub names_user: bool,
+}
+
+const VERSION: u8 = 1;
+
+struct Parts(Vec<u8>);
+
+impl Parts {
+    fn new() -> Self {
+        let mut bytes = Vec::with_capacity(96);
+        bytes.push(VERSION);
+        Self(bytes)
+    }
+
+    fn push(&mut self, kind: u8, part: &[u8]) {
+        self.0.push(kind);
+        self.0.extend_from_slice(&(part.len() as u32).to_le_bytes());
+        self.0.extend_from_slice(part);
+    }
+
+    fn push_named(&mut self, kind: u8, name: &str, value: Option<&[u8]>) {
+        self.push(kind, name.as_bytes());
+        match value {
+            Some(value) => self.push(b'=', value),
+            None => self.push(b'-', b""), // absent differs from empty
+        }
+    }
+
+    fn key(self) -> Key {
+        Key(Arc::from(self.0))
+    }
+}
+
+/// Builds the key of a request. `no_vary_search` is what the origin last said about this path.
+pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVarySearch>) -> Keyed {
+    let scheme = head.scheme.to_ascii_lowercase();
+    let authority = canonical_authority(&scheme, &head.authority);
+    let kept_query = head.query().and_then(|query| kept_query(rules, query));
+    let forward_target = forwarded_target(head, kept_query.as_deref());
+    let keyed_query = match (&kept_query, no_vary_search) {
+        (Some(query), Some(rule)) => Some(rule.apply(query)).filter(|left| !left.is_empty()),
+        (query, _) => query.clone(),
+    };
+
+    let mut parts = Parts::new();
+    parts.push(b's', scheme.as_bytes());
+    parts.push(b'a', authority.as_bytes());
+    parts.push(b'p', head.path().as_bytes());
+    let path_key = Key(Arc::from(parts.0.as_slice()));
+    if let Some(query) = &keyed_query {
+        parts.push(b'q', query.as_bytes());
+    }
+
+    let mut covers = Vec::new();
+    let mut forward_fields = Vec::new();
+    if let Some(codings) = &rules.accept_encoding {
+        let chosen = accept::choose_encodings(head.fields.all("accept-encoding"), codings);
+        parts.push_named(b'h', "accept-encoding", Some(chosen.as_bytes()));
+        forward_fields.push(("accept-encoding".to_owned(), chosen.into_bytes()));
+        covers.push("accept-encoding".to_owned());
+    }
+    if let Some(languages) = &rules.accept_language {
+        let chosen = accept::choose_language(head.fields.all("accept-language"), languages);
+        parts.push_named(b'h', "accept-language", Some(chosen.as_bytes()));
+        forward_fields.push(("accept-language".to_owned(), chosen.into_bytes()));
+        covers.push("accept-language".to_owned());
+    }
+    for name in &rules.headers {
+        let value = head.fields.has(name).then(|| accept::canonical(name, head.fields.all(name)));
+        parts.push_named(b'h', name, value.as_deref());
+        covers.push(name.clone());
+    }
+    if !rules.cookies.is_empty() || !rules.user.is_empty() {
+        push_cookies_and_user(rules, head, &mut parts);
+    }
+
+    Keyed {
+        key: parts.key(),
+        path_key,
+        url: url(&scheme, &authority, head.path(), keyed_query.as_deref()),
+        forward_target,
+        forward_fields,
+        covers,
+        names_user: rules.user.iter().any(|part| user_value(part, head).is_some()),
+    }
+}
+
+fn push_cookies_and_user(rules: &KeyRules, head: &RequestHead, parts: &mut Parts) {
+    let cookies = cookie::cookies(&head.fields);
+    for name in &rules.cookies {
+        let value = cookies.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| *value);
+        parts.push_named(b'c', name, value);
+    }
+    for part in &rules.user {
+        // A credential never stands in a key as such: keys are logged and listed.
+        let digest = user_value(part, head).map(|value| Sha256::digest(&value));
+        let name = match part {
+            UserPart::Authorization => "authorization",
+            UserPart::Cookie(name) | UserPart::Header(name) => name,
+        };
+        parts.push_named(b'u', name, digest.as_ref().map(|digest| digest.as_slice()));
+    }
+}
+
+/// The value of a user part in this request.
+fn user_value(part: &UserPart, head: &RequestHead) -> Option<Vec<u8>> {
+    match part {
+        UserPart::Authorization => head.fields.joined("authorization"),
+        UserPart::Header(name) => head.fields.joined(name),
+        UserPart::Cookie(name) => cookie::cookies(&head.fields)
+            .into_iter()
+            .find(|(n, _)| *n == name.as_bytes())
+            .map(|(_, value)| value.to_vec()),
+    }
+}
+
+/// Host in lower case, without the scheme's default port.
+pub fn canonical_authority(scheme: &str, authority: &str) -> String {
+    let authority = authority.to_ascii_lowercase();
+    let default = if scheme == "https" { ":443" } else { ":80" };
+    match authority.strip_suffix(default) {
+        Some(host) => host.to_owned(),
+        None => authority,
+    }
+}
+
+/// An absolute URL from canonical parts.
+pub fn url(scheme: &str, authority: &str, path: &str, query: Option<&str>) -> String {
+    match query {
+        Some(query) => format!("{scheme}://{authority}{path}?{query}"),
+        None => format!("{scheme}://{authority}{path}"),
+    }
+}
+
+fn kept_query(rules: &KeyRules, query: &str) -> Option<String> {
+    let name_of = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned();
+    let listed = |list: &[String], name: &str| list.iter().any(|p| cookie::name_matches(p, name.as_bytes()));
+    let mut pairs: Vec<&str> = match &rules.query {
+        QueryRule::None => return None,
+        QueryRule::All if !rules.sort_query => return Some(query.to_owned()),
+        QueryRule::All => query.split('&').collect(),
+        QueryRule::Allow(list) => query.split('&').filter(|pair| listed(list, &name_of(pair))).collect(),
+        QueryRule::Deny(list) => query.split('&').filter(|pair| !listed(list, &name_of(pair))).collect(),
+    };
+    if rules.sort_query {
+        pairs.sort_by_key(|pair| name_of(pair)); // stable: repeated names keep their order
+    }
+    let kept = pairs.join("&");
+    (!kept.is_empty()).then_some(kept)
+}
+
+fn forwarded_target(head: &RequestHead, kept: Option<&str>) -> Option<String> {
+    let target = match kept {
+        Some(query) => format!("{}?{query}", head.path()),
+        None if head.query().is_some() => head.path().to_owned(),
+        None => return None,
+    };
+    (target != head.target).then_some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::Fields;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn rules() -> KeyRules {
+        KeyRules {
+            query: QueryRule::All,
+            sort_query: false,
+            no_vary_search: true,
+            headers: vec![],
+            cookies: vec![],
+            accept_encoding: None,
+            accept_language: None,
+            user: vec![],
+        }
+    }
+
+    fn head(authority: &str, target: &str, fields: &[(&str, &str)]) -> RequestHead {
+        RequestHead {
+            method: "GET".into(),
+            scheme: "http".into(),
+            authority: authority.into(),
+            target: target.into(),
+            fields: Fields::from_pairs(fields.iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec()))),
+            has_body: false,
+        }
+    }
+
+    #[test]
+    fn host_port_scheme_path_and_query_tell_requests_apart() {
+        let base = keyed(&rules(), &head("a.example", "/x?y=1", &[]), None);
+        for other in [
+            head("b.example", "/x?y=1", &[]),
+            head("a.example:8080", "/x?y=1", &[]),
+            head("a.example", "/x?y=2", &[]),
+            head("a.example", "/x", &[]),
+            head("a.example", "/x?", &[]),
+            head("a.example", "/X?y=1", &[]),
+            RequestHead { scheme: "https".into(), ..head("a.example", "/x?y=1", &[]) },
+        ] {
+            assert_ne!(base.key, keyed(&rules(), &other, None).key, "{other:?}");
+        }
+        let same = keyed(&rules(), &head("A.Example:80", "/x?y=1", &[]), None);
+        assert_eq!(base.key, same.key, "case and the default port do not matter");
+        assert_eq!(base.url, "http://a.example/x?y=1");
+    }
+
+    #[test]
+    fn a_part_cannot_run_into_the_next() {
+        let rules = KeyRules { headers: vec!["x-a".into(), "x-b".into()], ..rules() };
+        let one = keyed(&rules, &head("h", "/", &[("x-a", "1"), ("x-b", "2")]), None);
+        let two = keyed(&rules, &head("h", "/", &[("x-a", "1=\x01\0\0\x002h")]), None);
+        let empty = keyed(&rules, &head("h", "/", &[("x-a", ""), ("x-b", "")]), None);
+        let absent = keyed(&rules, &head("h", "/", &[]), None);
+        assert_ne!(one.key, two.key);
+        assert_ne!(empty.key, absent.key);
+    }
+
+    #[test]
+    fn what_the_key_leaves_out_is_not_forwarded() {
+        let deny = KeyRules { query: QueryRule::Deny(vec!["utm_*".into()]), ..rules() };
+        let seen = keyed(&deny, &head("h", "/p?b=2&utm_source=x&a=1", &[]), None);
+        assert_eq!(seen.forward_target.as_deref(), Some("/p?b=2&a=1"));
+        assert_eq!(seen.key, keyed(&deny, &head("h", "/p?b=2&a=1", &[]), None).key);
+
+        let sorted = KeyRules { sort_query: true, query: QueryRule::Allow(vec!["a".into(), "b".into()]), ..rules() };
+        let seen = keyed(&sorted, &head("h", "/p?b=2&a=1&c=3&a=0", &[]), None);
+        assert_eq!(seen.forward_target.as_deref(), Some("/p?a=1&a=0&b=2"));
+
+        let none = KeyRules { query: QueryRule::None, ..rules() };
+        assert_eq!(keyed(&none, &head("h", "/p?x", &[]), None).forward_target.as_deref(), Some("/p"));
+        assert_eq!(keyed(&rules(), &head("h", "/p?x", &[]), None).forward_target, None);
+    }
+
+    #[test]
+    fn users_are_told_apart_without_their_credentials_in_the_key() {
+        let rules = KeyRules { user: vec![UserPart::Authorization, UserPart::Cookie("sid".into())], ..rules() };
+        let alice = keyed(&rules, &head("h", "/", &[("authorization", "Bearer alice-secret")]), None);
+        let bob = keyed(&rules, &head("h", "/", &[("cookie", "sid=alice-secret")]), None);
+        let nobody = keyed(&rules, &head("h", "/", &[]), None);
+        assert!(alice.names_user && bob.names_user && !nobody.names_user);
+        assert_ne!(alice.key, bob.key);
+        assert!(!alice.key.as_bytes().windows(6).any(|w| w == b"secret"));
+    }
+}

@@ -1,0 +1,181 @@
+//! A byte-bounded memory of entries: L1 of a worker and of the origin layer, and the memory store of a node.
+//!
+//! One slot per primary key holds the variants of that key, newest first. Which slot goes when space is short is
+//! `quick_cache`'s matter (a scan-resistant clock); whether an entry may be used is not decided here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use quick_cache::unsync::{Cache, DefaultLifecycle};
+
+use crate::entry::Entry;
+use crate::field::no_vary_search::NoVarySearch;
+use crate::fields::Fields;
+use crate::judged::Judged;
+use crate::key::Key;
+
+/// A stored response and what the policy in force makes of it.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// The response.
+    pub entry: Arc<Entry>,
+    /// Its lifetime and client-side fields under one policy.
+    pub judged: Arc<Judged>,
+}
+
+/// The memory.
+pub struct Shelf {
+    slots: Cache<Key, Vec<Variant>, Weigher, FixedState, DefaultLifecycle<Key, Vec<Variant>>>,
+    no_vary_search: HashMap<Key, NoVarySearch, FixedState>,
+    bytes_max: u64,
+}
+
+#[derive(Clone)]
+struct Weigher;
+
+impl quick_cache::Weighter<Key, Vec<Variant>> for Weigher {
+    fn weight(&self, key: &Key, variants: &Vec<Variant>) -> u64 {
+        const SLOT: u64 = 96; // the table's own bookkeeping per slot
+        let variants: u64 = variants.iter().map(|v| v.entry.weight() + v.judged.weight()).sum();
+        SLOT + key.as_bytes().len() as u64 + variants
+    }
+}
+
+/// Paths whose `No-Vary-Search` is remembered; more and it is forgotten, which costs hits only.
+const NO_VARY_SEARCH_MAX: usize = 4096;
+/// A single slot may take up this share of the memory (one part in N).
+const SLOT_SHARE: u64 = 4;
+
+impl Shelf {
+    /// An empty memory of `bytes_max`, its tables seeded with `seed`.
+    pub fn new(bytes_max: u64, seed: u64) -> Self {
+        const ENTRY_TYPICAL: u64 = 4096;
+        let items = (bytes_max / ENTRY_TYPICAL).clamp(16, 1 << 20) as usize;
+        let state = FixedState::with_seed(seed);
+        Self {
+            slots: Cache::with(items, bytes_max, Weigher, state, DefaultLifecycle::default()),
+            no_vary_search: HashMap::with_hasher(state),
+            bytes_max,
+        }
+    }
+
+    /// The newest variant that this request selects (RFC 9111 4.1), and whether the key is known at all.
+    pub fn lookup(&self, key: &Key, request: &Fields) -> Lookup<'_> {
+        match self.slots.get(key) {
+            None => Lookup::Absent,
+            Some(variants) => match variants.iter().find(|v| v.entry.facts().vary.matches(request)) {
+                Some(variant) => Lookup::Found(variant),
+                None => Lookup::OtherVariants,
+            },
+        }
+    }
+
+    /// Stores a variant in place of the one that the same requests select. Says whether it is kept.
+    pub fn insert(&mut self, key: &Key, variant: Variant, variants_max: u32) -> bool {
+        let weight = Weigher.weight_of(key, &variant);
+        if weight > self.bytes_max / SLOT_SHARE {
+            self.forget(key, &variant.entry);
+            return false;
+        }
+        let mut variants = self.slots.remove(key).map(|(_, variants)| variants).unwrap_or_default();
+        variants.retain(|known| known.entry.facts().vary != variant.entry.facts().vary);
+        variants.insert(0, variant);
+        variants.truncate(variants_max.max(1) as usize);
+        let mut total = 0;
+        variants.retain(|known| {
+            total += Weigher.weight_of(key, known);
+            total <= self.bytes_max / SLOT_SHARE
+        });
+        self.slots.insert(key.clone(), variants);
+        self.slots.contains_key(key)
+    }
+
+    /// Drops the variant that the same requests select as this entry.
+    pub fn forget(&mut self, key: &Key, entry: &Entry) {
+        let Some((key, mut variants)) = self.slots.remove(key) else { return };
+        variants.retain(|known| known.entry.facts().vary != entry.facts().vary);
+        if !variants.is_empty() {
+            self.slots.insert(key, variants);
+        }
+    }
+
+    /// Takes a new judgement of a stored variant, where it is still the same.
+    pub fn rejudge(&mut self, key: &Key, variant: &Variant) {
+        if let Some(mut variants) = self.slots.get_mut(key) {
+            if let Some(known) = variants.iter_mut().find(|known| Arc::ptr_eq(&known.entry, &variant.entry)) {
+                known.judged = variant.judged.clone();
+            }
+        }
+    }
+
+    /// What the origin last said about the queries of a path.
+    pub fn no_vary_search(&self, path: &Key) -> Option<&NoVarySearch> {
+        self.no_vary_search.get(path)
+    }
+
+    /// Notes what the origin says now.
+    pub fn note_no_vary_search(&mut self, path: &Key, rule: Option<NoVarySearch>) {
+        match rule {
+            None => {
+                self.no_vary_search.remove(path);
+            }
+            Some(rule) => {
+                if self.no_vary_search.len() >= NO_VARY_SEARCH_MAX {
+                    self.no_vary_search.clear();
+                }
+                self.no_vary_search.insert(path.clone(), rule);
+            }
+        }
+    }
+
+    /// Bytes in use, as counted.
+    pub fn bytes(&self) -> u64 {
+        self.slots.weight()
+    }
+
+    /// Keys in memory.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether nothing is stored.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.no_vary_search.clear();
+    }
+
+    /// Changes the bound, evicting where needed.
+    pub fn set_bytes_max(&mut self, bytes_max: u64) {
+        self.bytes_max = bytes_max;
+        self.slots.set_capacity(bytes_max);
+    }
+}
+
+impl std::fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shelf").field("keys", &self.len()).field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
+
+impl Weigher {
+    fn weight_of(&self, key: &Key, variant: &Variant) -> u64 {
+        key.as_bytes().len() as u64 + variant.entry.weight() + variant.judged.weight()
+    }
+}
+
+/// What the memory knows.
+#[derive(Debug)]
+pub enum Lookup<'a> {
+    /// Nothing under this key.
+    Absent,
+    /// Only responses to other requests (RFC 9211 `vary-miss`).
+    OtherVariants,
+    /// This.
+    Found(&'a Variant),
+}
