@@ -143,7 +143,7 @@ impl Drop for Service {
 /// Runs a command in the foreground, its output on ours, and waits. Its standard input is empty.
 pub fn run(command: &mut Command) -> Result<ExitStatus> {
     command.stdin(Stdio::null());
-    wait(start(command)?)
+    wait(start(command)?, Duration::MAX)
 }
 
 /// Like [`run`], and an error that says `what` failed and which command it was, unless it succeeds.
@@ -157,10 +157,15 @@ pub fn run_ok(what: &str, command: &mut Command) -> Result<()> {
 
 /// Runs a command with standard output and error, in the order written, in the file `log`; waits and returns both.
 pub fn capture(command: &mut Command, log: &Path) -> Result<(ExitStatus, String)> {
+    capture_within(command, log, Duration::MAX)
+}
+
+/// Like [`capture`]; when the time is up, the command is killed with its whole group.
+pub fn capture_within(command: &mut Command, log: &Path, within: Duration) -> Result<(ExitStatus, String)> {
     let output = create(log)?;
     let errors = output.try_clone().context("cannot share a log file")?;
     command.stdin(Stdio::null()).stdout(output).stderr(errors);
-    let status = wait(start(command)?)?;
+    let status = wait(start(command)?, within)?;
     let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
     Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
@@ -217,10 +222,14 @@ fn start(command: &mut Command) -> Result<Child> {
     Ok(child)
 }
 
-fn wait(mut child: Child) -> Result<ExitStatus> {
+fn wait(mut child: Child, within: Duration) -> Result<ExitStatus> {
+    let started = Instant::now();
     loop {
         if let Some(status) = reap(&mut child) {
             return Ok(status);
+        }
+        if started.elapsed() >= within {
+            signal_one(&groups(), group_of(&child), Signal::SIGKILL);
         }
         thread::sleep(POLL);
     }

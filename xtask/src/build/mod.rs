@@ -1,0 +1,110 @@
+//! `cargo xtask build`: the release module, at one path, checked for what Envoy will ask of it.
+//! Which compiler is used is setup's business; what a module file looks like is `module`'s.
+
+mod module;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::setup::wasm::{self, Toolchain};
+use crate::{Verdict, paths, process};
+
+/// Build the release plugin target/larder.wasm and print its size and SHA-256
+///
+/// The module is compiled with LTO and without symbols, and refused if it imports anything but the `proxy_*` functions of
+/// proxy-wasm (a WASI import, say, which Envoy could not satisfy).
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print path, bytes and SHA-256 as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// A module that has been built and checked.
+#[derive(Debug, Serialize)]
+pub struct Module {
+    /// Where it is: always the same path.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: usize,
+    /// The SHA-256 of the file in hexadecimal, as Envoy's `sha256` field wants it.
+    pub sha256: String,
+}
+
+pub fn main(args: &Args) -> Result<Verdict> {
+    let (toolchain, _) = wasm::ensure().context("no compiler for wasm")?;
+    let module = release(&toolchain)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&module).context("cannot print JSON")?);
+    } else {
+        println!("{}  {} bytes  sha256 {}", module.path.display(), module.bytes, module.sha256);
+    }
+    Ok(Verdict::Good)
+}
+
+/// Builds the plugin and puts it at [`paths::wasm`].
+pub fn release(toolchain: &Toolchain) -> Result<Module> {
+    process::run_ok("building the plugin", &mut command(toolchain))?;
+    collect(toolchain)
+}
+
+/// The compilation, for callers that want its output elsewhere; [`collect`] comes next.
+pub fn command(toolchain: &Toolchain) -> Command {
+    let mut cargo = toolchain.cargo();
+    cargo
+        .args(["build", "--locked", "--package", "larder-plugin", "--profile", "release-wasm"])
+        .args(toolchain.flags());
+    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags());
+    cargo
+}
+
+/// Checks the module that cargo built and puts it at [`paths::wasm`].
+pub fn collect(toolchain: &Toolchain) -> Result<Module> {
+    let built = toolchain.target().join(wasm::TARGET).join("release-wasm/larder_plugin.wasm");
+    let bytes = fs::read(&built).with_context(|| format!("cargo wrote no {}", built.display()))?;
+    check(&bytes)?;
+    let path = paths::wasm();
+    write_whole(&path, &bytes)?;
+    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Module { path, bytes: bytes.len(), sha256 })
+}
+
+/// Panic messages name source files. Without the folders of this machine in them, two machines make the same bytes.
+/// (`wasm-opt -O3` after this would be the place for more speed; it has to prove itself in `bench l1` first.)
+fn flags() -> String {
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    let registry = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).map(|home| home.join("registry/src"));
+    let root = Some(paths::root());
+    let remap =
+        |from: Option<PathBuf>, to: &str| from.map(|from| format!("--remap-path-prefix={}={to}", from.display()));
+    [remap(registry, "crates"), remap(root, "larder")].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn check(bytes: &[u8]) -> Result<()> {
+    let module = module::read(bytes).context("cargo built something that is not a wasm module")?;
+    let strange: Vec<&str> =
+        module.imports.iter().filter(|name| !name.starts_with("env.proxy_")).map(String::as_str).collect();
+    if !strange.is_empty() {
+        bail!(
+            "the module imports what Envoy does not offer to a plugin: {}. A dependency asks for a clock, randomness or files",
+            strange.join(", ")
+        );
+    }
+    if !module.exports.iter().any(|name| name.starts_with("proxy_abi_version_0_2_")) {
+        bail!("the module exports no proxy_abi_version_0_2_*: it is not a proxy-wasm plugin");
+    }
+    Ok(())
+}
+
+/// Whoever reads the file sees the old module or the new one, never a part.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let partial = path.with_extension(format!("wasm.partial-{}", std::process::id()));
+    let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
+    written.with_context(|| format!("cannot write {}", path.display()))
+}

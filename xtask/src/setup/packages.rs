@@ -1,0 +1,112 @@
+//! Debian packages that tests, demo and benches need. The table below is the whole list; what each is for stands beside it.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use nix::unistd::geteuid;
+
+use super::Report;
+use crate::{paths, process};
+
+/// A thing to have, how to tell that it is there, and the Debian package that brings it.
+struct Need {
+    what: &'static str,
+    package: &'static str,
+    present: fn() -> bool,
+}
+
+const NEEDS: &[Need] = &[
+    // SQLite for the shop API, and the linker.
+    Need { what: "C compiler", package: "gcc", present: || program("cc") },
+    Need { what: "C library headers", package: "libc6-dev", present: || Path::new("/usr/include/stdio.h").exists() },
+    // Envoy's wheel.
+    Need { what: "pip", package: "python3-pip", present: has_pip },
+    // Core's tests in wasm.
+    Need { what: "Node", package: "nodejs", present: || program("node") || program("nodejs") },
+    // Real-Envoy tests move the wall clock.
+    Need { what: "faketime", package: "faketime", present: || program("faketime") },
+    // Benches: the server Envoy is compared with, and the load.
+    Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
+    Need { what: "wrk", package: "wrk", present: || program("wrk") },
+];
+
+/// Sees to it that all packages are there.
+pub fn ensure() -> Result<Report> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.present)()).collect();
+    if missing.is_empty() {
+        return Ok(Report::found(NEEDS.iter().map(|need| need.what).collect::<Vec<_>>().join(", ")));
+    }
+    let names: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    install(&names)?;
+    for need in missing {
+        if !(need.present)() {
+            bail!("{} is not there although the package {} is installed", need.what, need.package);
+        }
+    }
+    let mut detail = names.join(" ");
+    if names.contains(&"nginx-light") && Path::new("/run/systemd/system").exists() {
+        detail += " (Debian starts nginx on port 80; we do not need that: sudo systemctl disable --now nginx)";
+    }
+    Ok(Report::installed(detail))
+}
+
+/// Installs Debian packages, with one `apt-get update` if it does not work without.
+pub fn install(names: &[&str]) -> Result<()> {
+    let typed = format!("apt-get install -y {}", names.join(" "));
+    if !program("apt-get") {
+        bail!("this machine has no apt-get; install what Debian calls {}", names.join(", "));
+    }
+    let Some(administrator) = administrator() else {
+        bail!("run this command, then again: sudo {typed}");
+    };
+    super::progress(&typed);
+    let log = paths::scratch("apt.log");
+    let apt_get = |words: &[&str]| -> Result<bool> {
+        let mut command = administrator.command("apt-get");
+        let (status, _) = process::capture(command.args(words), &log)?;
+        Ok(status.success())
+    };
+    // Another apt may be at work: wait for it.
+    let install = [&["install", "-y", "-o", "DPkg::Lock::Timeout=300"], names].concat();
+    if apt_get(&install)? || (apt_get(&["update"])? && apt_get(&install)?) {
+        return Ok(());
+    }
+    bail!("{typed} failed. {}", process::tail(&log))
+}
+
+/// Who may install packages here.
+enum Administrator {
+    Us,
+    Sudo,
+}
+
+fn administrator() -> Option<Administrator> {
+    if geteuid().is_root() {
+        return Some(Administrator::Us);
+    }
+    let sudo = program("sudo") && process::stdout(Command::new("sudo").args(["-n", "true"])).is_ok();
+    sudo.then_some(Administrator::Sudo)
+}
+
+impl Administrator {
+    fn command(&self, name: &str) -> Command {
+        let mut command = match self {
+            Self::Us => Command::new("env"),
+            Self::Sudo => Command::new("sudo"),
+        };
+        if matches!(self, Self::Sudo) {
+            command.args(["-n", "env"]);
+        }
+        command.args(["DEBIAN_FRONTEND=noninteractive", name]);
+        command
+    }
+}
+
+fn program(name: &str) -> bool {
+    paths::find_program(name).is_some()
+}
+
+fn has_pip() -> bool {
+    process::stdout(Command::new("python3").args(["-m", "pip", "--version"])).is_ok()
+}

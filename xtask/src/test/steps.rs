@@ -1,0 +1,177 @@
+//! What each step of `cargo xtask test` runs. Test programs are found by their file names, so that a new file is a new test:
+//! `host_*` runs in the wasmtime host, `envoy_*` in real Envoy, the rest with the unit tests.
+//!
+//! All native steps compile the same packages with the same features in one profile, so that nothing is compiled twice.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{Kind, Run, StepName};
+use crate::cargo::{cargo, metadata};
+use crate::setup::wasm::Toolchain;
+use crate::setup::{deny, envoy, runner, wasm};
+use crate::{build, paths};
+
+const NATIVE: &[&str] = &["--locked", "--workspace", "--exclude", "larder-plugin"];
+const HOST: &str = "host_";
+const ENVOY: &str = "envoy_";
+
+/// Takes one step. Whatever goes wrong is one of its failures.
+pub fn take(run: &mut Run<'_>, name: StepName, versions: &[Option<String>]) {
+    let taken = match name {
+        StepName::Fmt => {
+            run.command("fmt", Kind::Check, cargo().args(["fmt", "--all", "--check"]));
+            Ok(())
+        }
+        StepName::Clippy => clippy(run),
+        StepName::Tidy => {
+            run.tidy();
+            Ok(())
+        }
+        StepName::Deny => deny(run),
+        StepName::Unit => unit(run),
+        StepName::Wasm => in_wasm(run),
+        StepName::Host => host(run),
+        StepName::Envoy => in_envoy(run, versions),
+    };
+    if let Err(error) = taken {
+        run.step(&format!("{name:?}").to_lowercase(), |_| Err(error));
+    }
+}
+
+fn clippy(run: &mut Run<'_>) -> Result<()> {
+    const DENY_WARNINGS: &[&str] = &["--", "-D", "warnings"];
+    run.command("clippy", Kind::Check, cargo().arg("clippy").args(NATIVE).arg("--all-targets").args(DENY_WARNINGS));
+    // Debian's toolchain has a compiler of another version than our clippy; its types are checked by the build.
+    if let (toolchain @ Toolchain::Own, _) = wasm::ensure()? {
+        let mut command = toolchain.cargo();
+        command.args(["clippy", "--locked", "--package", "larder-plugin"]).args(toolchain.flags()).args(DENY_WARNINGS);
+        run.command("clippy plugin", Kind::Check, &mut command);
+    }
+    Ok(())
+}
+
+fn deny(run: &mut Run<'_>) -> Result<()> {
+    let (program, _) = deny::ensure()?;
+    // Duplicate versions are warnings, and the list of those is long: errors only.
+    let mut command = Command::new(program);
+    command
+        .args(["--offline", "--log-level", "error", "check", "licenses", "bans", "sources"])
+        .current_dir(paths::root());
+    run.command("deny", Kind::Check, &mut command);
+    Ok(())
+}
+
+fn unit(run: &mut Run<'_>) -> Result<()> {
+    let mut command = test_command();
+    command.args(["--lib", "--bins"]);
+    for name in programs()?.iter().filter(|name| !name.starts_with(HOST) && !name.starts_with(ENVOY)) {
+        command.arg("--test").arg(name);
+    }
+    filtered(run, &mut command);
+    run.command("unit", Kind::Tests, &mut command);
+    Ok(())
+}
+
+fn in_wasm(run: &mut Run<'_>) -> Result<()> {
+    let (Some(runner), _) = runner::ensure()? else {
+        return Ok(());
+    };
+    let (toolchain, _) = wasm::ensure()?;
+    let mut command = toolchain.cargo();
+    command
+        .args(["test", "--locked", "--no-fail-fast", "--package", "larder-core", "--lib"])
+        .args(toolchain.flags())
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner);
+    filtered(run, &mut command);
+    run.command("wasm", Kind::Tests, &mut command);
+    Ok(())
+}
+
+fn host(run: &mut Run<'_>) -> Result<()> {
+    if !programs()?.iter().any(|name| name.starts_with(HOST)) {
+        return Ok(());
+    }
+    let module = module(run)?;
+    let mut command = test_command();
+    command.args(["--test", "host_*"]).env("LARDER_WASM", module);
+    filtered(run, &mut command);
+    run.command("host", Kind::Tests, &mut command);
+    Ok(())
+}
+
+fn in_envoy(run: &mut Run<'_>, versions: &[Option<String>]) -> Result<()> {
+    if !programs()?.iter().any(|name| name.starts_with(ENVOY)) {
+        return Ok(());
+    }
+    let module = module(run)?;
+    for version in versions {
+        if run.stopped() {
+            break;
+        }
+        let envoy = match version {
+            Some(version) => envoy::binary(version)?,
+            None => envoy::ensure()?.0,
+        };
+        let mut command = test_command();
+        command.args(["--test", "envoy_*"]).env("LARDER_WASM", &module).env("LARDER_ENVOY", &envoy);
+        let step = format!("envoy {}", envoy::version(&envoy)?);
+        filtered(run, &mut command);
+        run.command(&step, Kind::Tests, &mut command);
+    }
+    Ok(())
+}
+
+fn test_command() -> Command {
+    let mut command = cargo();
+    command.arg("test").args(NATIVE).arg("--no-fail-fast");
+    command
+}
+
+fn filtered(run: &Run<'_>, command: &mut Command) {
+    if let Some(filter) = &run.args.filter {
+        command.args(["--", filter]);
+    }
+}
+
+/// The release module. Its build is a step of its own, once, before the first that needs it.
+fn module(run: &mut Run<'_>) -> Result<PathBuf> {
+    if run.module.is_none() {
+        let (toolchain, _) = wasm::ensure()?;
+        run.command("build", Kind::Check, &mut build::command(&toolchain));
+        let built = run.outcomes.last().is_some_and(|outcome| outcome.failed == 0);
+        let path = if built { Some(build::collect(&toolchain)?.path) } else { None };
+        run.module = Some(path);
+    }
+    run.module.clone().flatten().context("the plugin did not build: see the step build")
+}
+
+/// The names of all test programs in `tests/` folders of native packages.
+fn programs() -> Result<Vec<String>> {
+    let metadata = metadata()?;
+    let mut names = Vec::new();
+    for package in metadata.members().filter(|package| package.name != "larder-plugin") {
+        let folder = package.manifest_path.with_file_name("tests");
+        if folder.is_dir() {
+            names.extend(programs_in(&folder).with_context(|| format!("cannot list {}", folder.display()))?);
+        }
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn programs_in(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_program = path.extension().is_some_and(|ending| ending == "rs") || path.join("main.rs").exists();
+        if let Some(stem) = path.file_stem().filter(|_| is_program) {
+            names.push(stem.to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
