@@ -26,10 +26,8 @@ pub fn choose_language<'a>(values: impl Iterator<Item = &'a [u8]>, supported: &[
     let mut wanted = weighted(values);
     let refused: Vec<String> = wanted.extract_if(.., |want| want.weight == 0).map(|want| want.name).collect();
     wanted.sort_by_key(|want| std::cmp::Reverse(want.weight));
-    let offered: Vec<&String> = supported
-        .iter()
-        .filter(|language| !refused.iter().any(|name| name.eq_ignore_ascii_case(language)))
-        .collect();
+    let offered: Vec<&String> =
+        supported.iter().filter(|language| !refused.iter().any(|name| name.eq_ignore_ascii_case(language))).collect();
     let ranges = || wanted.iter().map(|want| want.name.as_str()).filter(|range| *range != "*");
     let exact = |range: &str| offered.iter().find(|language| language.eq_ignore_ascii_case(range)).copied();
     let within = |range: &str| offered.iter().find(|language| is_within(language, range)).copied();
@@ -92,7 +90,8 @@ fn weighted<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<Weighted> {
 
 /// Codings and language ranges: letters, digits, `-`, `_`, `*`, `.`.
 fn is_range(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'.'))
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'.'))
 }
 
 /// RFC 9110 12.4.2, in thousandths.
@@ -136,9 +135,9 @@ fn lookup_steps(range: &str) -> impl Iterator<Item = &str> {
 
 /// Basic filtering, RFC 4647 3.3.1.
 fn is_within(language: &str, range: &str) -> bool {
-    language.split_at_checked(range.len()).is_some_and(|(start, rest)| {
-        start.eq_ignore_ascii_case(range) && (rest.is_empty() || rest.starts_with('-'))
-    })
+    language
+        .split_at_checked(range.len())
+        .is_some_and(|(start, rest)| start.eq_ignore_ascii_case(range) && (rest.is_empty() || rest.starts_with('-')))
 }
 
 fn negotiation<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
