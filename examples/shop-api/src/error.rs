@@ -40,6 +40,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
+    /// 404 for a path that no resource can have.
+    pub(crate) fn nothing_here() -> Self {
+        Self::not_found("nothing is here; see /v1/openapi.json")
+    }
+
     /// 405; the router adds `Allow`.
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(

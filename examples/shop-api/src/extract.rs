@@ -39,16 +39,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// The product id in the path: 404 when it is not a number, as nothing is there.
-pub(crate) struct ProductId(pub i64);
+/// The variable segment of the path: 404 when it cannot be a `T` (a product id that is no number), as nothing is there.
+pub(crate) struct Segment<T>(pub T);
 
-impl<S: Send + Sync> FromRequestParts<S> for ProductId {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::from_request_parts(parts, state).await {
-            Ok(Path(id)) => Ok(ProductId(id)),
-            Err(_) => Err(ApiError::not_found("a product id is a number")),
+            Ok(Path(value)) => Ok(Segment(value)),
+            Err(_) => Err(ApiError::nothing_here()),
         }
     }
 }

@@ -70,6 +70,7 @@ impl Db {
         let shown = file.path().display();
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            .test_before_acquire(false)
             .connect_with(options.clone())
             .await
             .with_context(|| format!("cannot open the database {shown}"))?;
@@ -78,6 +79,7 @@ impl Db {
         sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(8)
+            .test_before_acquire(false) // A connection to a file does not break by itself.
             .connect_with(options.pragma("query_only", "ON"))
             .await
             .with_context(|| format!("cannot open the database {shown} a second time"))?;

@@ -1,10 +1,11 @@
 //! Categories.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 use crate::App;
 use crate::db::Category;
 use crate::error::ApiError;
+use crate::extract::Segment;
 use crate::language::{Language, Translated};
 
 /// An object and not a bare array, so that it can grow.
@@ -20,7 +21,7 @@ pub(super) async fn list(State(app): State<App>, language: Language) -> Result<T
 pub(super) async fn show(
     State(app): State<App>,
     language: Language,
-    Path(slug): Path<String>,
+    Segment(slug): Segment<String>,
 ) -> Result<Translated<Category>, ApiError> {
     let category = app.db().category(slug.clone(), language).await?;
     let category = category.ok_or_else(|| ApiError::not_found(format!("there is no category {slug:?}")))?;

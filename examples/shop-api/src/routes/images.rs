@@ -1,14 +1,15 @@
 //! Product pictures, as JPEG and as PNG.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 use crate::App;
 use crate::error::ApiError;
+use crate::extract::Segment;
 use crate::picture::{self, Format};
 
-pub(super) async fn show(State(app): State<App>, Path(file): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn show(State(app): State<App>, Segment(file): Segment<String>) -> Result<Response, ApiError> {
     let not_found = || ApiError::not_found("an image is /v1/images/{product id}.jpg or .png");
     let (id, format) = parse(&file).ok_or_else(not_found)?;
     if !app.db().product_exists(id).await? {

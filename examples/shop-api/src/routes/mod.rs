@@ -37,7 +37,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/images/{file}", get(images::show))
         .route("/v1/reports/sales", get(reports::sales))
         .route("/v1/openapi.json", get(meta::openapi))
-        .fallback(async || ApiError::not_found("nothing is here; see /v1/openapi.json"))
+        .fallback(async || ApiError::nothing_here())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(app.clone(), count_request));

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::App;
 use crate::db::{Price, Product, ProductDraft, Sort};
 use crate::error::ApiError;
-use crate::extract::{Body, Params, ProductId};
+use crate::extract::{Body, Params, Segment};
 use crate::language::{Language, Translated};
 use crate::page::{Page, Paged};
 
@@ -69,7 +69,7 @@ pub(super) async fn search(
 pub(super) async fn show(
     State(app): State<App>,
     language: Language,
-    ProductId(id): ProductId,
+    Segment(id): Segment<i64>,
 ) -> Result<Translated<Product>, ApiError> {
     app.db().product(id, language).await?.map(translated).ok_or_else(|| no_product(id))
 }
@@ -87,7 +87,7 @@ pub(super) async fn add(
 pub(super) async fn replace(
     State(app): State<App>,
     language: Language,
-    ProductId(id): ProductId,
+    Segment(id): Segment<i64>,
     Body(draft): Body<ProductDraft>,
 ) -> Result<Translated<Product>, ApiError> {
     Ok(translated(app.db().replace_product(id, &draft, language).await?))
@@ -96,18 +96,18 @@ pub(super) async fn replace(
 pub(super) async fn patch(
     State(app): State<App>,
     language: Language,
-    ProductId(id): ProductId,
+    Segment(id): Segment<i64>,
     Body(patch): Body<Value>,
 ) -> Result<Translated<Product>, ApiError> {
     Ok(translated(app.db().patch_product(id, patch, language).await?))
 }
 
-pub(super) async fn delete(State(app): State<App>, ProductId(id): ProductId) -> Result<StatusCode, ApiError> {
+pub(super) async fn delete(State(app): State<App>, Segment(id): Segment<i64>) -> Result<StatusCode, ApiError> {
     app.db().delete_product(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn price(State(app): State<App>, ProductId(id): ProductId) -> Result<Json<Price>, ApiError> {
+pub(super) async fn price(State(app): State<App>, Segment(id): Segment<i64>) -> Result<Json<Price>, ApiError> {
     app.db().price(id).await?.map(Json).ok_or_else(|| no_product(id))
 }
 
@@ -119,7 +119,7 @@ pub(super) struct NewPrice {
 
 pub(super) async fn set_price(
     State(app): State<App>,
-    ProductId(id): ProductId,
+    Segment(id): Segment<i64>,
     Body(price): Body<NewPrice>,
 ) -> Result<Json<Price>, ApiError> {
     Ok(Json(app.db().set_price(id, price.cents).await?))
