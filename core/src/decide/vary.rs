@@ -20,7 +20,7 @@ impl VaryKey {
 
     /// RFC 9111 4.1 (MUST): whether every field matches that of the request that fetched the response.
     pub fn matches(&self, request: &Fields) -> bool {
-        self.0.iter().all(|(name, stored)| *stored == value(name, request))
+        self.0.iter().all(|(name, stored)| is_equal(stored.as_deref(), name, request))
     }
 
     /// As [`VaryKey::matches`]; besides, `Accept-Language` also matches where the response is in the very language that the request
@@ -28,7 +28,7 @@ impl VaryKey {
     pub fn matches_language(&self, request: &Fields, content_language: Option<&[u8]>) -> bool {
         self.0.iter().all(|(name, stored)| {
             let liked = |language| name == "accept-language" && prefers_language(request.all(name), language);
-            *stored == value(name, request) || content_language.is_some_and(liked)
+            is_equal(stored.as_deref(), name, request) || content_language.is_some_and(liked)
         })
     }
 }
@@ -42,6 +42,17 @@ pub fn not_allowed(vary: &Vary, allow: Option<&[String]>, keyed: &[String]) -> O
     };
     let allow = allow?;
     names.iter().find(|name| !allow.contains(name) && !keyed.contains(name)).cloned()
+}
+
+fn is_equal(stored: Option<&[u8]>, name: &str, request: &Fields) -> bool {
+    let mut lines = request.all(name);
+    match (stored, lines.next(), lines.next()) {
+        (None, None, _) => true,
+        // The stored form is canonical: what is equal to it as it stands needs no rewriting.
+        (Some(stored), Some(only), None) if stored == only => true,
+        (Some(stored), Some(_), _) => stored == canonical(name, request.all(name)),
+        _ => false,
+    }
 }
 
 fn value(name: &str, request: &Fields) -> Option<Vec<u8>> {

@@ -3,6 +3,8 @@
 //! What is chosen here is what takes part in the key and what is forwarded. Looks at no response, but for
 //! [`prefers_language`], which compares with the language of one.
 
+use std::cmp::Reverse;
+
 use super::syntax::{members, members_and_gaps, parameters, trim};
 
 /// The codings out of `supported` that the client takes, in the order of `supported`, as an `Accept-Encoding` value;
@@ -10,7 +12,7 @@ use super::syntax::{members, members_and_gaps, parameters, trim};
 pub fn choose_encodings<'a>(values: impl Iterator<Item = &'a [u8]>, supported: &[String]) -> String {
     let wanted = weighted(values);
     let taken = |coding: &&String| {
-        let named = wanted.iter().filter(|want| same_coding(&want.name, coding)).map(|want| want.weight).max();
+        let named = wanted.iter().filter(|want| same_coding(want.name, coding)).map(|want| want.weight).max();
         let star = wanted.iter().filter(|want| want.name == "*").map(|want| want.weight).max();
         named.or(star).is_some_and(|weight| weight > 0)
     };
@@ -24,11 +26,11 @@ pub fn choose_encodings<'a>(values: impl Iterator<Item = &'a [u8]>, supported: &
 /// nothing, a supported language that a range is the beginning of (`de` for `de-AT`), then the default.
 pub fn choose_language<'a>(values: impl Iterator<Item = &'a [u8]>, supported: &[String]) -> String {
     let mut wanted = weighted(values);
-    let refused: Vec<String> = wanted.extract_if(.., |want| want.weight == 0).map(|want| want.name).collect();
-    wanted.sort_by_key(|want| std::cmp::Reverse(want.weight));
+    let refused: Vec<&str> = wanted.extract_if(.., |want| want.weight == 0).map(|want| want.name).collect();
+    wanted.sort_by_key(|want| Reverse(want.weight));
     let offered: Vec<&String> =
         supported.iter().filter(|language| !refused.iter().any(|name| name.eq_ignore_ascii_case(language))).collect();
-    let ranges = || wanted.iter().map(|want| want.name.as_str()).filter(|range| *range != "*");
+    let ranges = || wanted.iter().map(|want| want.name).filter(|range| *range != "*");
     let exact = |range: &str| offered.iter().find(|language| language.eq_ignore_ascii_case(range)).copied();
     let within = |range: &str| offered.iter().find(|language| is_within(language, range)).copied();
     let default = || offered.first().copied().or(supported.first());
@@ -65,18 +67,17 @@ pub fn canonical<'a>(name: &str, values: impl Iterator<Item = &'a [u8]>) -> Vec<
 }
 
 /// A member of a negotiation field.
-struct Weighted {
-    /// Lower case.
-    name: String,
+struct Weighted<'a> {
+    name: &'a str,
     /// 0 to 1000.
     weight: u16,
 }
 
 /// The members in order. One that is malformed is left out: nothing is known of what it wants.
-fn weighted<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<Weighted> {
-    let read = |member: &[u8]| {
+fn weighted<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<Weighted<'a>> {
+    let read = |member: &'a [u8]| {
         let mut parts = parameters(member);
-        let name = std::str::from_utf8(parts.next()?).ok().filter(|name| is_range(name))?.to_ascii_lowercase();
+        let name = std::str::from_utf8(parts.next()?).ok().filter(|name| is_range(name))?;
         let mut weight = 1000;
         for part in parts {
             if let [b'q' | b'Q', b'=', digits @ ..] = part {
@@ -117,9 +118,8 @@ fn qvalue(digits: &[u8]) -> Option<u16> {
 
 /// RFC 9110 8.4.1: "x-gzip" is "gzip", "x-compress" is "compress".
 fn same_coding(wanted: &str, coding: &str) -> bool {
-    let plain = |name: &str| matches!(name, "x-gzip" | "x-compress");
-    let wanted = if plain(wanted) { wanted.strip_prefix("x-").unwrap_or(wanted) } else { wanted };
-    wanted.eq_ignore_ascii_case(coding)
+    let alias = |plain: &str| coding.eq_ignore_ascii_case(plain) && wanted.eq_ignore_ascii_case(&format!("x-{plain}"));
+    wanted.eq_ignore_ascii_case(coding) || alias("gzip") || alias("compress")
 }
 
 /// The range, and the range without its last subtags, one after the other; a single letter goes with what follows it.
@@ -141,12 +141,13 @@ fn is_within(language: &str, range: &str) -> bool {
 }
 
 fn negotiation<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut wanted = weighted(values);
-    wanted.sort_by(|left, right| right.weight.cmp(&left.weight).then_with(|| left.name.cmp(&right.name)));
-    wanted.dedup_by(|later, earlier| later.name == earlier.name && later.weight == earlier.weight);
-    let text = |want: Weighted| match want.weight {
-        1000 => want.name,
-        weight => format!("{};q=0.{weight:03}", want.name),
+    let lower = |want: Weighted<'_>| (Reverse(want.weight), want.name.to_ascii_lowercase());
+    let mut wanted: Vec<_> = weighted(values).into_iter().map(lower).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let text = |(weight, name)| match weight {
+        Reverse(1000) => name,
+        Reverse(weight) => format!("{name};q=0.{weight:03}"),
     };
     wanted.into_iter().map(text).collect::<Vec<_>>().join(",").into_bytes()
 }
@@ -183,7 +184,7 @@ mod tests {
             (&["gzip, deflate, br, zstd"][..], "br, gzip"),
             (&["gzip"], "gzip"),
             (&["GZIP;q=1.0"], "gzip"),
-            (&["x-gzip"], "gzip"),
+            (&["X-gzip"], "gzip"),
             (&["gzip", "br"], "br, gzip"),
             (&["br;q=0, gzip"], "gzip"),
             (&["br;q=0.001"], "br"),

@@ -8,8 +8,12 @@ use crate::time::Timestamp;
 
 /// Reads a date. Dates before 1970 are the epoch; what never was a date is `None`.
 pub fn parse(value: &[u8]) -> Option<Timestamp> {
-    let value = trim(value).to_ascii_lowercase();
-    imf_fixdate(&value).or_else(|| rfc850(&value)).or_else(|| asctime(&value))
+    let value = trim(value);
+    let mut lower = [0; LONGEST_FORM];
+    let lower = lower.get_mut(..value.len())?;
+    lower.copy_from_slice(value);
+    lower.make_ascii_lowercase();
+    imf_fixdate(lower).or_else(|| rfc850(lower)).or_else(|| asctime(lower))
 }
 
 /// Writes a date as IMF-fixdate; years past 9999 stay there.
@@ -23,6 +27,8 @@ pub fn format(at: Timestamp) -> String {
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
+/// `Wednesday, 06-Nov-94 08:49:37 GMT`
+const LONGEST_FORM: usize = 33;
 const SECONDS_A_DAY: u64 = 86_400;
 /// 9999-12-31 23:59:59.
 const LAST_SECOND: u64 = 253_402_300_799;
