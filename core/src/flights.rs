@@ -77,8 +77,8 @@ impl Flights {
     pub fn new(seed: u64) -> Self {
         let state = FixedState::with_seed(seed);
         Self {
-            flights: HashMap::with_hasher(state),
-            refreshes: HashMap::with_hasher(state),
+            flights: HashMap::with_hasher(state.clone()),
+            refreshes: HashMap::with_hasher(state.clone()),
             uncacheable: HashMap::with_hasher(state),
         }
     }
@@ -91,8 +91,7 @@ impl Flights {
         }
         match self.flights.get_mut(key) {
             None => {
-                let flight =
-                    Flight { leader: Some(id), waiting: VecDeque::new(), released: Vec::new(), drain: None };
+                let flight = Flight { leader: Some(id), waiting: VecDeque::new(), released: Vec::new(), drain: None };
                 self.flights.insert(key.clone(), flight);
                 Part::Lead
             }

@@ -10,7 +10,22 @@
 #![forbid(unsafe_code)]
 
 pub mod decide;
+pub mod entry;
+pub mod exchange;
 pub mod field;
 pub mod fields;
+pub mod flights;
+pub mod judged;
+pub mod key;
 pub mod policy;
+pub mod purge;
+pub mod shelf;
+pub mod tally;
 pub mod time;
+pub mod worker;
+
+pub use exchange::{Effect, Exchange};
+pub use fields::{Fields, RequestHead, ResponseHead};
+pub use policy::Policy;
+pub use time::Timestamp;
+pub use worker::Worker;

@@ -54,7 +54,7 @@ impl Shelf {
         let items = (bytes_max / ENTRY_TYPICAL).clamp(16, 1 << 20) as usize;
         let state = FixedState::with_seed(seed);
         Self {
-            slots: Cache::with(items, bytes_max, Weigher, state, DefaultLifecycle::default()),
+            slots: Cache::with(items, bytes_max, Weigher, state.clone(), DefaultLifecycle::default()),
             no_vary_search: HashMap::with_hasher(state),
             bytes_max,
         }
@@ -102,10 +102,9 @@ impl Shelf {
 
     /// Takes a new judgement of a stored variant, where it is still the same.
     pub fn rejudge(&mut self, key: &Key, variant: &Variant) {
-        if let Some(mut variants) = self.slots.get_mut(key) {
-            if let Some(known) = variants.iter_mut().find(|known| Arc::ptr_eq(&known.entry, &variant.entry)) {
-                known.judged = variant.judged.clone();
-            }
+        let Some(mut variants) = self.slots.get_mut(key) else { return };
+        if let Some(known) = variants.iter_mut().find(|known| Arc::ptr_eq(&known.entry, &variant.entry)) {
+            known.judged = variant.judged.clone();
         }
     }
 

@@ -8,13 +8,7 @@ use crate::policy::rules::{ClientCacheControl, Rules, Scope};
 /// Rewrites a response's fields for the client. `restricted` says that the answer may be one user's: nothing then makes it
 /// public. Returns whether `Cache-Control` was replaced; the response then counts its age from now, since the lifetime given
 /// is the browser's from now, not the rest of the edge's.
-pub fn rewrite(
-    rules: &Rules,
-    covers: &[String],
-    status: u16,
-    restricted: bool,
-    fields: &mut Fields,
-) -> bool {
+pub fn rewrite(rules: &Rules, covers: &[String], status: u16, restricted: bool, fields: &mut Fields) -> bool {
     let said = CacheControl::parse(fields.all("cache-control"));
     let origin_forbids = (said.private || said.no_store) && !rules.override_unsafe;
     let replaced = match &rules.client.cache_control {

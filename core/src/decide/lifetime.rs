@@ -24,13 +24,7 @@ pub struct Lifetime {
 }
 
 /// The lifetime of a response; `None` where the policy says that it is not to be stored.
-pub fn of(
-    rules: &Rules,
-    status: u16,
-    directives: &CacheControl,
-    fields: &Fields,
-    times: &Times,
-) -> Option<Lifetime> {
+pub fn of(rules: &Rules, status: u16, directives: &CacheControl, fields: &Fields, times: &Times) -> Option<Lifetime> {
     let named = rules.status_ttl.iter().find(|(pattern, _)| pattern.matches(status)).map(|(_, ttl)| *ttl);
     let ttl = named.unwrap_or(rules.ttl);
     let explicit = freshness::explicit_lifetime(directives, fields, times).map(|(lifetime, _)| lifetime);

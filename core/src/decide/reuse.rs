@@ -140,10 +140,7 @@ mod tests {
     #[test]
     fn rfc_9111_5_2_2_2_must_revalidate_forbids_every_stale_use() {
         let strict = Lifetime { never_stale: true, ..lifetime(60, 0, 100) };
-        assert_eq!(
-            reuse(&strict, seconds(61), Covered::No, Some(&request("max-stale"))),
-            Reuse::Validate(Why::Stale)
-        );
+        assert_eq!(reuse(&strict, seconds(61), Covered::No, Some(&request("max-stale"))), Reuse::Validate(Why::Stale));
         assert!(!may_replace_error(&strict, seconds(61), Covered::No));
     }
 

@@ -97,8 +97,7 @@ impl Entry {
         const FIELD: usize = 56; // two heap blocks and their places in the list
         let facts = &self.facts;
         let tags: usize = facts.tags.iter().map(|tag| tag.len() + 40).sum();
-        let vary: usize =
-            facts.vary.0.iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len) + FIELD).sum();
+        let vary: usize = facts.vary.0.iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len) + FIELD).sum();
         let head = facts.fields.bytes() + facts.fields.len() * FIELD;
         (size_of::<Self>() + facts.url.len() + facts.body.len() + head + tags + vary) as u64
     }

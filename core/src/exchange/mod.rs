@@ -97,8 +97,7 @@ struct Fetch {
 impl Asked {
     fn new(request: RequestHead, rules: Arc<Rules>, params: Params, shelf: &Shelf) -> Self {
         let keyed = keyed(&rules, &request, shelf);
-        let identity =
-            if rules.override_unsafe { Identity::None } else { identity::identity(&rules, &request.fields) };
+        let identity = if rules.override_unsafe { Identity::None } else { identity::identity(&rules, &request.fields) };
         Self { request, rules, params, keyed, identity }
     }
 }
@@ -142,7 +141,13 @@ impl Exchange {
     }
 
     /// A stream that was told to wait is woken.
-    pub fn on_wake(&mut self, now: Timestamp, wake: Wake, worker: &mut Worker, out: &mut Vec<Effect>) -> RequestVerdict {
+    pub fn on_wake(
+        &mut self,
+        now: Timestamp,
+        wake: Wake,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> RequestVerdict {
         match std::mem::replace(&mut self.state, State::Nothing) {
             State::Wake(mut asked) => {
                 // What the leader heard from the origin may have changed the key.

@@ -15,6 +15,7 @@ use crate::field::cache_control::CacheControl;
 use crate::field::cache_status::CacheStatus;
 use crate::field::date;
 use crate::field::etag::EntityTag;
+use crate::field::hop;
 use crate::fields::{Fields, RequestHead, ResponseHead};
 use crate::flights::Wake;
 use crate::judged::Judged;
@@ -208,7 +209,7 @@ impl Exchange {
     /// The head of a response that is not stored, in the shape of one that is.
     fn unstored(&self, receiving: &Receiving, made: Option<&EntityTag>, now: Timestamp) -> Variant {
         let mut fields = receiving.response.fields.clone();
-        crate::field::hop::strip_hop_by_hop(&mut fields);
+        hop::strip_hop_by_hop(&mut fields);
         if let Some(tag) = made {
             fields.set("etag", tag.to_bytes());
         }
@@ -240,8 +241,7 @@ impl Exchange {
     ) -> Option<Variant> {
         let storing = receiving.storing.take()?;
         let asked = receiving.asked.take()?;
-        let context =
-            Context { policy: &self.policy, asked: &asked, sent: storing.sent, sequence: storing.sequence };
+        let context = Context { policy: &self.policy, asked: &asked, sent: storing.sent, sequence: storing.sequence };
         let mut response = receiving.response.fields.clone();
         add_last_modified(&receiving.rules, &receiving.response, &mut response, now);
         let whole = storing::Whole {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::Asked;
 use super::request::forwarded_fields;
 use super::response::{times_of, wants_etag};
 use super::storing::{self, Context, Whole};
-use super::Asked;
 use crate::decide::conditional;
 use crate::decide::store::{self, Candidate};
 use crate::entry::etag;
@@ -78,8 +78,7 @@ impl Refresh {
                 return;
             }
         };
-        let context =
-            Context { policy: &self.policy, asked: &self.asked, sent: self.sent, sequence: self.sequence };
+        let context = Context { policy: &self.policy, asked: &self.asked, sent: self.sent, sequence: self.sequence };
         if head.status == 304 && self.validating {
             storing::freshen(&context, &self.stale, &head.fields, now, worker);
             return;

@@ -21,7 +21,14 @@ pub fn from_stored(request: &RequestHead, variant: &Variant, now: Timestamp, sta
     let facts = entry.facts();
     let stored_date = facts.times.date.or(Some(facts.times.response));
     let verdict = if facts.status == 200 {
-        preconditions::evaluate(&request.fields, &request.method, entry.etag(), entry.last_modified(), stored_date, true)
+        preconditions::evaluate(
+            &request.fields,
+            &request.method,
+            entry.etag(),
+            entry.last_modified(),
+            stored_date,
+            true,
+        )
     } else {
         Verdict::Proceed
     };
@@ -52,6 +59,7 @@ fn whole_or_part(request: &RequestHead, variant: &Variant, now: Timestamp, statu
         len as u64,
         entry.etag(),
         entry.last_modified(),
+        facts.times.date,
     );
     let mut extra = extra(variant, now, status);
     let stored = |from: usize, to: usize| ReplyBody::Stored { entry: entry.clone(), from, to };
@@ -66,8 +74,7 @@ fn whole_or_part(request: &RequestHead, variant: &Variant, now: Timestamp, statu
             (416, ReplyBody::Empty)
         }
     };
-    let base =
-        if status == 416 { variant.judged.not_modified_head.clone() } else { variant.judged.head.clone() };
+    let base = if status == 416 { variant.judged.not_modified_head.clone() } else { variant.judged.head.clone() };
     Reply { status, base, extra, body, head_only: request.method == "HEAD" }
 }
 

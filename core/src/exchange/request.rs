@@ -143,9 +143,7 @@ impl Exchange {
         let part = match wake {
             Some(Wake::Lead) => Part::Lead,
             Some(_) => Part::Alone,
-            None if fills => {
-                worker.flights.join(&asked.keyed.key, self.id, now, asked.rules.collapse_wait)
-            }
+            None if fills => worker.flights.join(&asked.keyed.key, self.id, now, asked.rules.collapse_wait),
             None => Part::Alone,
         };
         if part == Part::Follow {
@@ -197,6 +195,7 @@ fn fills(asked: &Asked) -> bool {
     let fields = &asked.request.fields;
     asked.request.method == "GET"
         && asked.identity == Identity::None
+        && !CacheControl::of_request(fields).no_store
         && !["range", "if-range", "if-match", "if-unmodified-since"].iter().any(|name| fields.has(name))
 }
 

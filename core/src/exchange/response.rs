@@ -1,11 +1,13 @@
 //! The response's half, at its head: a confirmation, a failure, or a response to be judged.
 
 use super::receive::{Receiving, Storing};
-use super::request::{count_reply, hit, miss};
+use super::request::{count_reply, miss};
 use super::storing::{self, Context};
 use super::verdict::{Effect, ResponseVerdict};
-use super::{Exchange, Fetch, State, reply, wake_all};
+use super::{Exchange, Fetch, reply, wake_all};
 use crate::decide::age::{self, Times};
+use crate::decide::freshen;
+use crate::decide::identity::Identity;
 use crate::decide::reuse;
 use crate::decide::store::{self, Candidate, NotStored};
 use crate::field::cache_control::CacheControl;
@@ -30,10 +32,10 @@ impl Exchange {
         if head.status == 304 && fetch.validating {
             return self.confirmed(now, fetch, head, worker, out);
         }
-        if is_failure(&head) {
-            if let Some(verdict) = self.stale_instead(now, &fetch, &head, worker, out) {
-                return verdict;
-            }
+        if is_failure(&head)
+            && let Some(verdict) = self.stale_instead(now, &fetch, &head, worker, out)
+        {
+            return verdict;
         }
         self.answered(now, fetch, head, worker, out)
     }
@@ -51,7 +53,10 @@ impl Exchange {
             return self.answered(now, fetch, head, worker, out);
         };
         let context = Context { policy: &self.policy, asked: &fetch.asked, sent: fetch.sent, sequence: fetch.sequence };
-        let variant = storing::freshen(&context, stale, &head.fields, now, worker);
+        let matches = freshen::selects(&head.fields, stale.entry.origin_etag(), stale.entry.last_modified());
+        // RFC 9111 4.3.4: a 304 about something else updates nothing; what it was asked about is unchanged all the same.
+        let variant =
+            if matches { storing::freshen(&context, stale, &head.fields, now, worker) } else { stale.clone() };
         let key = &fetch.asked.keyed.key;
         wake_all(worker.flights.land(key, self.id), out);
         wake_all(worker.flights.done(key, self.id), out);
@@ -86,14 +91,13 @@ impl Exchange {
         let key = &fetch.asked.keyed.key;
         wake_all(worker.flights.scatter(key, self.id, Wake::Failed), out);
         wake_all(worker.flights.done(key, self.id), out);
-        let left = i64::from(lifetime.fresh_for.get()) - i64::from(age.get());
+        // Not a hit in the sense of RFC 9211 2.1: the request was forwarded.
         let status = CacheStatus {
-            fwd: Some(fetch.forwarded),
             fwd_status: (head.source == Source::Origin).then_some(head.status),
             detail: Some("stale-if-error".into()),
-            ..hit(left)
+            ..miss(fetch.forwarded)
         };
-        let reply = reply::from_stored(&fetch.asked.request, variant, now, CacheStatus { hit: false, ttl: None, ..status });
+        let reply = reply::from_stored(&fetch.asked.request, variant, now, status);
         count_reply(fetch.asked.rules.index, Outcome::StaleError, &reply, worker);
         Some(ResponseVerdict::Replace(reply))
     }
@@ -139,8 +143,7 @@ impl Exchange {
             wake_all(worker.flights.done(&key, self.id), out);
         }
         let receiving = Receiving {
-            restricted: fetch.asked.identity != crate::decide::identity::Identity::None
-                || fetch.asked.keyed.names_user,
+            restricted: fetch.asked.identity != Identity::None || fetch.asked.keyed.names_user,
             client_preconditions: fetch.preconditions_taken,
             wants_etag: wants_etag(rules.etag, &head),
             request: fetch.asked.request.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Asked;
 use crate::decide::age::Times;
 use crate::decide::freshen;
+use crate::decide::identity::Identity;
 use crate::decide::store::{self, NotStored};
 use crate::decide::vary::VaryKey;
 use crate::entry::{Entry, Facts};
@@ -71,7 +72,7 @@ pub(super) fn store(context: &Context<'_>, whole: &Whole<'_>, worker: &mut Worke
         tags,
         sequence: context.sequence,
         made_etag: whole.made_etag.is_some(),
-        identified: asked.identity != crate::decide::identity::Identity::None,
+        identified: asked.identity != Identity::None,
         personal: keyed.names_user,
     });
     let variant = judge(context, entry);
@@ -83,8 +84,7 @@ pub(super) fn store(context: &Context<'_>, whole: &Whole<'_>, worker: &mut Worke
 }
 
 fn judge(context: &Context<'_>, entry: Entry) -> Variant {
-    let judged =
-        Judged::new(&context.asked.rules, context.policy.revision, &context.asked.keyed.covers, &entry);
+    let judged = Judged::new(&context.asked.rules, context.policy.revision, &context.asked.keyed.covers, &entry);
     Variant { entry: Arc::new(entry), judged: Arc::new(judged) }
 }
 

@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn what_travels_between_workers_comes_back_the_same() {
-        for scope in [Scope::All, Scope::Tag("t:ä".into()), Scope::Url("http://h/?q".into()), Scope::Prefix("p".into())] {
+        for scope in [Scope::All, Scope::Tag("t:ä".into()), Scope::Url("http://h/?q".into()), Scope::Prefix("p".into())]
+        {
             for mode in [Mode::Hard, Mode::Soft] {
                 assert_eq!(Scope::decode(&scope.encode(mode)), Some((scope.clone(), mode)));
             }
