@@ -23,6 +23,8 @@ pub enum Kind {
     Personal,
     /// Never stored.
     Never,
+    /// No kind: nothing but what the policy says, over the built-in defaults.
+    Plain,
 }
 
 /// Everything a decision may depend on that comes from a policy.
