@@ -45,31 +45,39 @@ pub fn targets(request: &RequestHead, response: &ResponseHead) -> Vec<UrlKey> {
 fn resolve(request: &RequestHead, reference: &[u8]) -> Option<String> {
     let reference = std::str::from_utf8(reference).ok().filter(|text| is_clean(text.as_bytes()))?.trim_ascii();
     let reference = reference.split('#').next().unwrap_or_default();
-    let rest = match scheme_of(reference) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(&request.scheme) => rest.strip_prefix("//").map(Ok)?,
-        Some(_) => return None,
-        None => reference.strip_prefix("//").map_or(Err(reference), Ok),
-    };
-    let relative = match rest {
-        Ok(rest) => {
-            let end = rest.find(['/', '?']).unwrap_or(rest.len());
-            let (authority, target) = rest.split_at_checked(end)?;
-            let named = without_default_port(&request.scheme, authority);
-            if !named.eq_ignore_ascii_case(without_default_port(&request.scheme, &request.authority)) {
-                return None;
-            }
-            let (path, query) = parted(target);
-            return Some(target_of(if path.is_empty() { "/" } else { path }, query));
+    let reference = match scheme_of(reference) {
+        Some((scheme, rest)) => {
+            let same_scheme = scheme.eq_ignore_ascii_case(&request.scheme);
+            (same_scheme && rest.starts_with("//")).then_some(rest)?
         }
-        Err(relative) => relative,
+        None => reference,
     };
-    match (parted(relative), request.path()) {
-        (("", None), _) => Some(request.target.clone()),
-        (("", query), base) => Some(joined(base, query)),
-        ((path, query), _) if path.starts_with('/') => Some(target_of(path, query)),
-        ((path, query), base) => {
+    match reference.strip_prefix("//") {
+        Some(rest) => resolve_absolute(request, rest),
+        None => Some(resolve_relative(request, reference)),
+    }
+}
+
+/// What follows `//`.
+fn resolve_absolute(request: &RequestHead, rest: &str) -> Option<String> {
+    let (authority, target) = rest.split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len()))?;
+    let named = without_default_port(&request.scheme, authority);
+    if !named.eq_ignore_ascii_case(without_default_port(&request.scheme, &request.authority)) {
+        return None;
+    }
+    let (path, query) = parted(target);
+    Some(target_of(if path.is_empty() { "/" } else { path }, query))
+}
+
+fn resolve_relative(request: &RequestHead, reference: &str) -> String {
+    let base = request.path();
+    match parted(reference) {
+        ("", None) => request.target.clone(),
+        ("", query) => joined(base, query),
+        (path, query) if path.starts_with('/') => target_of(path, query),
+        (path, query) => {
             let folder = base.rfind('/').and_then(|at| base.get(..=at)).unwrap_or("/");
-            Some(target_of(&format!("{folder}{path}"), query))
+            target_of(&format!("{folder}{path}"), query)
         }
     }
 }
