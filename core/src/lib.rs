@@ -21,6 +21,8 @@ pub mod policy;
 pub mod purge;
 pub mod shelf;
 pub mod tally;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod worker;
 

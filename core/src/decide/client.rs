@@ -80,3 +80,52 @@ fn add_vary(covers: &[String], fields: &mut Fields) {
     }
     fields.set("vary", value);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{fields, rules};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const BUILT: &str = r#""client":{"cache_control":{"scope":"public","browser_ttl":"60s","immutable":true,
+        "stale_while_revalidate":"5s"}}"#;
+
+    fn check(settings: &str, status: u16, restricted: bool, said: &str) -> String {
+        let mut head = fields(&[("cache-control", said), ("pragma", "no-cache"), ("expires", "0")]);
+        rewrite(&rules(settings), &[], status, restricted, &mut head);
+        head.iter()
+            .map(|line| format!("{}: {}", line.name, String::from_utf8_lossy(&line.value)))
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    #[test]
+    fn cache_control_is_the_policys_unless_the_origin_forbids() {
+        let built = "cache-control: public, max-age=60, stale-while-revalidate=5, immutable";
+        assert_eq!(check(BUILT, 200, false, "max-age=1"), built);
+        for (status, said) in [(200, "private"), (200, "no-store, max-age=1"), (500, "max-age=1")] {
+            let got = check(BUILT, status, false, said);
+            assert!(got.starts_with(&format!("cache-control: {said};")), "{status} {said}: {got}");
+        }
+        assert!(check("", 200, false, "max-age=1").starts_with("cache-control: max-age=1; pragma"));
+    }
+
+    #[test]
+    fn what_may_be_one_users_is_never_called_public() {
+        assert!(check(BUILT, 200, true, "max-age=1").starts_with("cache-control: private, max-age=60"));
+    }
+
+    #[test]
+    fn vary_names_what_the_key_looks_at() {
+        let rules = rules("");
+        for (said, want) in [(None, "x-a, accept"), (Some("accept"), "accept, x-a"), (Some("*"), "*")] {
+            let mut head = Fields::new();
+            if let Some(said) = said {
+                head.add("vary", said);
+            }
+            rewrite(&rules, &["x-a".into(), "accept".into()], 200, false, &mut head);
+            assert_eq!(head.first("vary").map(String::from_utf8_lossy).as_deref(), Some(want));
+        }
+    }
+}

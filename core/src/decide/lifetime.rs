@@ -83,3 +83,78 @@ pub fn jittered(fresh_for: Seconds, percent: u32, spread: u64) -> Seconds {
     let cut = spread % (u64::from(percent) * 10 + 1);
     fresh_for.minus(Seconds::saturating(u64::from(fresh_for.get()) * cut / 1000))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{fields, rules};
+    use crate::time::Timestamp;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn check(settings: &str, status: u16, directives: &str, age: u64) -> Option<Lifetime> {
+        let fields = fields(&[("cache-control", directives)]);
+        let directives = CacheControl::of_response(&fields, &[]);
+        let times = Times { request: NOW, response: NOW, date: None, age: Seconds::saturating(age) };
+        of(&rules(settings), status, &directives, &fields, &times)
+    }
+
+    #[test]
+    fn the_policy_bounds_the_origins_lifetime() {
+        let bounded = r#""ttl":{"floor":"10s","ceiling":"100s","absent":"30s"}"#;
+        for (settings, status, directives, age, want) in [
+            (r#""ttl":"respect""#, 200, "max-age=60", 0, 60),
+            (r#""ttl":"respect""#, 200, "max-age=60, s-maxage=5", 0, 5),
+            (bounded, 200, "max-age=1", 0, 10),
+            (bounded, 200, "max-age=60", 0, 60),
+            (bounded, 200, "max-age=1000", 0, 100),
+            (bounded, 200, "x", 0, 30),
+            (bounded, 302, "x", 0, 0),
+            (r#""ttl":"60s""#, 200, "max-age=5", 0, 60),
+            (r#""ttl":"60s""#, 302, "max-age=5", 0, 5),
+            // An upstream cache's age does not eat up the policy's lifetime.
+            (r#""ttl":"60s""#, 200, "max-age=5", 100, 160),
+            (r#""ttl":"60s","status_ttl":{"404":"7s"}"#, 404, "x", 0, 7),
+            (r#""ttl":"60s","status_ttl":{"4xx":"7s"}"#, 410, "x", 0, 7),
+        ] {
+            let got = check(settings, status, directives, age).map(|lifetime| lifetime.fresh_for.get());
+            assert_eq!(got, Some(want), "{settings} {status} {directives}");
+        }
+        assert_eq!(check(r#""ttl":"60s","status_ttl":{"404":"never"}"#, 404, "x", 0), None);
+    }
+
+    #[test]
+    fn rfc_9111_4_2_4_strict_directives_forbid_stale_use_whatever_the_policy_says() {
+        let windows = r#""ttl":"respect","stale":{"while_revalidate":"10s","if_error":"20s"}"#;
+        for (directives, swr, sie) in [
+            ("max-age=60", 10, 20),
+            ("max-age=60, must-revalidate", 0, 0),
+            ("max-age=60, proxy-revalidate", 0, 0),
+            ("no-cache, max-age=60", 0, 0),
+            // RFC 9111 5.2.2.10, unless the origin itself opens the window.
+            ("s-maxage=60", 0, 0),
+            ("s-maxage=60, stale-while-revalidate=5", 5, 0),
+        ] {
+            let lifetime = check(windows, 200, directives, 0).unwrap();
+            let got = (lifetime.stale_while_revalidate.get(), lifetime.stale_if_error.get());
+            assert_eq!(got, (swr, sie), "{directives}");
+        }
+        let origin = check(r#""ttl":"respect""#, 200, "max-age=1, stale-if-error=9", 0).unwrap();
+        assert_eq!(origin.stale_if_error.get(), 9);
+    }
+
+    #[test]
+    fn jitter_cuts_and_never_adds() {
+        let whole = Seconds::saturating(1000);
+        let mut seen = std::collections::BTreeSet::new();
+        for spread in 0..10_000u64 {
+            let cut = jittered(whole, 10, spread.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            assert!(cut <= whole && cut.get() >= 900, "{cut}");
+            seen.insert(cut);
+        }
+        assert!(seen.len() > 50, "spread over {} values", seen.len());
+        assert_eq!(jittered(whole, 0, 12345), whole);
+    }
+}

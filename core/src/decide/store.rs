@@ -249,3 +249,154 @@ pub fn stored_fields(rules: &Rules, directives: &CacheControl, response: &Fields
     fields.retain(|line| !dropped(&line.name));
     fields
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::identity;
+    use crate::testing::{get, response, rules};
+    use crate::time::Timestamp;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn check(settings: &str, request: &RequestHead, response: &ResponseHead) -> Result<(), NotStored> {
+        let rules = rules(settings);
+        let directives = CacheControl::of_response(&response.fields, &rules.targeted);
+        let times = Times { request: NOW, response: NOW, date: None, age: Seconds::ZERO };
+        let covers = &rules.key.headers;
+        storable(&Candidate {
+            identity: identity::identity(&rules, &request.fields),
+            rules: &rules,
+            request,
+            covers,
+            response,
+            directives: &directives,
+            times: &times,
+        })
+        .map(|_| ())
+    }
+
+    #[test]
+    fn rfc_9111_3_what_responses_may_be_stored() {
+        let fresh = ("cache-control", "max-age=60");
+        let respect = r#""ttl":"respect","status_ttl":{"404":"respect"}"#;
+        for (name, response, want) in [
+            ("explicit lifetime", response(200, &[fresh]), Ok(())),
+            ("a validator and no lifetime", response(200, &[("etag", "\"a\"")]), Ok(())),
+            ("nothing at all", response(200, &[]), Err(NotStored::NoLifetime)),
+            ("no-store", response(200, &[("cache-control", "max-age=60, no-store")]), Err(NotStored::NoStore)),
+            ("private", response(200, &[("cache-control", "private, max-age=60")]), Err(NotStored::Private)),
+            ("private fields only", response(200, &[("cache-control", "private=\"x\", max-age=60")]), Ok(())),
+            ("206", response(206, &[fresh]), Err(NotStored::Partial)),
+            ("200 with a range", response(200, &[fresh, ("content-range", "bytes 0-1/9")]), Err(NotStored::Partial)),
+            ("304", response(304, &[fresh]), Err(NotStored::Partial)),
+            ("302 with a lifetime", response(302, &[fresh]), Ok(())),
+            ("404, named", response(404, &[fresh]), Ok(())),
+            ("410, not named", response(410, &[fresh]), Err(NotStored::Error)),
+            ("500, not named", response(500, &[fresh]), Err(NotStored::Error)),
+            ("set-cookie", response(200, &[fresh, ("set-cookie", "a=b")]), Err(NotStored::SetCookie)),
+            ("vary *", response(200, &[fresh, ("vary", "*")]), Err(NotStored::VaryAny)),
+            ("vary user-agent", response(200, &[fresh, ("vary", "user-agent")]), Err(NotStored::VaryNotAllowed)),
+            ("too large", response(200, &[fresh, ("content-length", "999999999")]), Err(NotStored::TooLarge)),
+            ("split", response(200, &[fresh, ("x", "a\r\nset-cookie: b")]), Err(NotStored::Unclean)),
+            (
+                "must-understand, not understood",
+                response(299, &[("cache-control", "max-age=60, must-understand")]),
+                Err(NotStored::NotUnderstood),
+            ),
+            (
+                "must-understand lifts no-store",
+                response(200, &[("cache-control", "max-age=60, must-understand, no-store")]),
+                Ok(()),
+            ),
+        ] {
+            assert_eq!(check(respect, &get("/x", &[]), &response), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn rfc_9111_3_5_identity_is_shared_only_where_the_response_says_so() {
+        let bearer = get("/x", &[("authorization", "Bearer x")]);
+        let cookie = get("/x", &[("cookie", "session=x")]);
+        for (directives, want) in [
+            ("max-age=60", false),
+            ("public, max-age=60", true),
+            ("s-maxage=60", true),
+            ("max-age=60, must-revalidate", true),
+            ("private, s-maxage=60", false),
+        ] {
+            let response = response(200, &[("cache-control", directives)]);
+            for request in [&bearer, &cookie] {
+                assert_eq!(check("", request, &response).is_ok(), want, "{directives} {:?}", request.fields);
+            }
+        }
+        let fresh = response(200, &[("cache-control", "max-age=60")]);
+        let keyed = r#""key":{"user":["authorization"]}"#;
+        assert_eq!(check(keyed, &bearer, &fresh), Ok(()), "the key tells users apart");
+        let harmless = r#""identity":{"session_cookies":["sid"]}"#;
+        assert_eq!(check(harmless, &cookie, &fresh), Ok(()), "a cookie that is no session");
+        assert_eq!(check(harmless, &get("/x", &[("cookie", "a=b; sid=1")]), &fresh), Err(NotStored::SessionCookie));
+    }
+
+    #[test]
+    fn a_policy_lifetime_does_not_beat_the_origins_no() {
+        let fixed = r#""ttl":"60s""#;
+        for (directives, want) in [
+            ("max-age=0", Ok(())),
+            ("no-cache", Ok(())),
+            ("no-store", Err(NotStored::NoStore)),
+            ("private", Err(NotStored::Private)),
+        ] {
+            assert_eq!(
+                check(fixed, &get("/x", &[]), &response(200, &[("cache-control", directives)])),
+                want,
+                "{directives}"
+            );
+        }
+        let forced = r#""ttl":"60s","override":"unsafe""#;
+        for directives in ["no-store", "private", "no-cache"] {
+            assert_eq!(check(forced, &get("/x", &[]), &response(200, &[("cache-control", directives)])), Ok(()));
+        }
+    }
+
+    #[test]
+    fn input_outside_the_key_is_not_stored() {
+        let fresh = response(200, &[("cache-control", "max-age=60"), ("access-control-allow-origin", "https://a")]);
+        assert_eq!(check("", &get("/x", &[("origin", "https://a")]), &fresh), Err(NotStored::UnkeyedOrigin));
+        assert_eq!(check("", &get("/x", &[]), &fresh), Ok(()));
+        let plain = response(200, &[("cache-control", "max-age=60")]);
+        let posing = get("/x", &[("x-forwarded-host", "evil")]);
+        assert_eq!(check("", &posing, &plain), Err(NotStored::UnkeyedInput));
+        assert_eq!(check(r#""key":{"headers":["x-forwarded-host"]}"#, &posing, &plain), Ok(()));
+        let fat = RequestHead { has_body: true, ..get("/x", &[]) };
+        assert_eq!(check("", &fat, &plain), Err(NotStored::RequestBody));
+        let odd = get("/x", &[("x-big", &"a".repeat(5000))]);
+        let error = response(404, &[("cache-control", "max-age=60")]);
+        assert_eq!(check(r#""status_ttl":{"404":"10s"}"#, &odd, &error), Err(NotStored::OddRequest));
+    }
+
+    #[test]
+    fn what_belongs_to_one_hop_or_one_client_is_not_kept() {
+        let rules = rules("");
+        let response = response(
+            200,
+            &[
+                ("cache-control", "max-age=60, private=\"x-user\", no-cache=\"x-once\""),
+                ("connection", "x-hop"),
+                ("x-hop", "1"),
+                ("x-user", "1"),
+                ("x-once", "1"),
+                ("age", "5"),
+                ("set-cookie", "a=b"),
+                ("x-larder-lease", "1"),
+                ("etag", "\"a\""),
+            ],
+        );
+        let directives = CacheControl::of_response(&response.fields, &rules.targeted);
+        let kept = stored_fields(&rules, &directives, &response.fields);
+        let names: Vec<&str> = kept.iter().map(|line| line.name.as_str()).collect();
+        assert_eq!(names, ["cache-control", "etag"]);
+    }
+}
