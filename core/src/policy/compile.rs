@@ -16,7 +16,7 @@ use super::model::{
     VarySetting,
 };
 use super::nearest::nearest;
-use super::router::Router;
+use super::router::{Router, VISITS_MAX};
 use super::rules::{
     AuthorizationRule, ClientCacheControl, ClientRules, EtagRule, Heuristic, IdentityRules, InvalidateRules, KeyRules,
     Kind, Limits, QueryRule, Rules, Scope, SetCookieRule, StaleRules, StaleWindow, StatusPattern, TagRules, Ttl,
@@ -81,6 +81,12 @@ pub(crate) fn compile(file: &PolicyFile, root: &Node, errors: &mut Collected) ->
         compiled.push(Arc::new(rules(index, name, &found.name.0, found.kind, &settings, layers.override_unsafe)));
     }
     check::unsafe_classes(classes, &uses, &mut cx);
+    if router.visits_max() > VISITS_MAX {
+        let problem =
+            Problem::new("too many paths differ only in which segments are parameters: routing would be slow");
+        let problem = problem.and_expected(format!("at most {VISITS_MAX} places to look at for one request"));
+        cx.add(&["routes".into()], problem.found(router.visits_max().to_string()));
+    }
     let unmatched = rules(routes.len(), NO_ROUTE, NO_CLASS, Kind::Plain, defaults.settings, false);
     Compiled { rules: compiled, unmatched: Arc::new(unmatched), router }
 }

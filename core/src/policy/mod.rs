@@ -17,6 +17,8 @@ mod nearest;
 mod path;
 mod router;
 pub mod rules;
+#[cfg(any(test, feature = "schema"))]
+mod schema;
 mod spanned;
 pub mod template;
 
@@ -27,6 +29,8 @@ pub use decode::Named;
 pub use errors::{ERRORS_MAX, PolicyError, PolicyErrors};
 pub use hosts::HostPattern;
 pub use path::PathTemplate;
+#[cfg(any(test, feature = "schema"))]
+pub use schema::schema_text;
 pub use spanned::{DEPTH_MAX, TEXT_BYTES_MAX, VALUES_MAX};
 
 use self::compile::Compiled;
