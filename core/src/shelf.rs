@@ -178,3 +178,79 @@ pub enum Lookup<'a> {
     /// This.
     Found(&'a Variant),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::age::Times;
+    use crate::decide::vary::VaryKey;
+    use crate::entry::Facts;
+    use crate::purge::Sequence;
+    use crate::testing::{fields, rules};
+    use crate::time::{Seconds, Timestamp};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn variant(language: Option<&str>, bytes: usize) -> Variant {
+        let request = fields(&language.map(|l| ("accept-language", l)).into_iter().collect::<Vec<_>>());
+        let names: Vec<String> = language.iter().map(|_| "accept-language".to_owned()).collect();
+        let entry = Entry::new(Facts {
+            url: "http://h/".into(),
+            status: 200,
+            fields: fields(&[("cache-control", "max-age=60")]),
+            body: Arc::from(vec![0; bytes]),
+            times: Times { request: Timestamp(0), response: Timestamp(0), date: None, age: Seconds::ZERO },
+            vary: VaryKey::of(&names, &request),
+            tags: vec![],
+            sequence: Sequence(0),
+            made_etag: false,
+            identified: false,
+            personal: false,
+        });
+        let judged = Arc::new(Judged::new(&rules(""), 1, &[], &entry));
+        Variant { entry: Arc::new(entry), judged }
+    }
+
+    fn key(n: u32) -> Key {
+        Key::from_bytes(&n.to_le_bytes())
+    }
+
+    fn found(shelf: &Shelf, n: u32, language: &str) -> bool {
+        matches!(shelf.lookup(&key(n), &fields(&[("accept-language", language)])), Lookup::Found(_))
+    }
+
+    #[test]
+    fn bytes_stay_within_the_bound_under_a_flood_of_keys() {
+        let mut shelf = Shelf::new(256 * 1024, 7);
+        for n in 0..2000 {
+            shelf.insert(&key(n), variant(None, 1000), 4);
+            assert!(shelf.bytes() <= 256 * 1024, "{} bytes after {n}", shelf.bytes());
+        }
+        assert!(shelf.len() > 50, "{} keys kept", shelf.len());
+    }
+
+    #[test]
+    fn an_object_too_large_for_its_share_is_refused_and_its_older_self_forgotten() {
+        let mut shelf = Shelf::new(100_000, 7);
+        assert!(shelf.insert(&key(1), variant(None, 10), 4));
+        assert!(!shelf.insert(&key(1), variant(None, 30_000), 4));
+        assert!(!found(&shelf, 1, "en"));
+    }
+
+    #[test]
+    fn variants_are_told_apart_replaced_and_limited() {
+        let mut shelf = Shelf::new(1 << 20, 7);
+        for language in ["en", "de", "fr"] {
+            assert!(shelf.insert(&key(1), variant(Some(language), 10), 2));
+        }
+        assert!(!found(&shelf, 1, "en"), "the oldest went");
+        assert!(found(&shelf, 1, "de") && found(&shelf, 1, "fr"));
+        assert!(matches!(shelf.lookup(&key(1), &fields(&[])), Lookup::OtherVariants));
+        assert!(matches!(shelf.lookup(&key(2), &fields(&[])), Lookup::Absent));
+        let before = shelf.bytes();
+        shelf.insert(&key(1), variant(Some("fr"), 10), 2);
+        assert_eq!(shelf.bytes(), before, "replaced, not added");
+        shelf.forget(&key(1), &variant(Some("fr"), 0).entry);
+        assert!(found(&shelf, 1, "de") && !found(&shelf, 1, "fr"));
+    }
+}
