@@ -133,10 +133,8 @@ pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVar
 }
 
 fn push_cookies_and_user(rules: &KeyRules, head: &RequestHead, parts: &mut Parts) {
-    let cookies = cookie::cookies(&head.fields);
     for name in &rules.cookies {
-        let value = cookies.iter().find(|(n, _)| *n == name.as_bytes()).map(|(_, value)| *value);
-        parts.push_named(b'c', name, value);
+        parts.push_named(b'c', name, cookie::values(&head.fields, name).as_deref());
     }
     for part in &rules.user {
         // A credential never stands in a key as such: keys are logged and listed.
@@ -154,10 +152,7 @@ fn user_value(part: &UserPart, head: &RequestHead) -> Option<Vec<u8>> {
     match part {
         UserPart::Authorization => head.fields.joined("authorization"),
         UserPart::Header(name) => head.fields.joined(name),
-        UserPart::Cookie(name) => cookie::cookies(&head.fields)
-            .into_iter()
-            .find(|(n, _)| *n == name.as_bytes())
-            .map(|(_, value)| value.to_vec()),
+        UserPart::Cookie(name) => cookie::values(&head.fields, name),
     }
 }
 

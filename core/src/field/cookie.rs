@@ -11,6 +11,14 @@ pub fn cookies(fields: &Fields) -> Vec<(&[u8], &[u8])> {
     pairs.filter(|pair| !pair.is_empty()).map(parted).collect()
 }
 
+/// The values of every cookie of this name, joined; `None` where there is none. Servers differ in which of several cookies of one name they
+/// take, so a key that holds less than all of them could be shared by requests that are answered differently.
+pub fn values(fields: &Fields, name: &str) -> Option<Vec<u8>> {
+    let named = cookies(fields).into_iter().filter(|(other, _)| *other == name.as_bytes());
+    let values: Vec<&[u8]> = named.map(|(_, value)| value).collect();
+    (!values.is_empty()).then(|| values.join(&b';'))
+}
+
 /// Whether a cookie's name is meant by a pattern: equal, or beginning with it up to a `*` at its end.
 pub fn name_matches(pattern: &str, name: &[u8]) -> bool {
     match pattern.strip_suffix('*') {
@@ -53,6 +61,16 @@ mod tests {
             lines.iter().for_each(|line| fields.add("cookie", *line));
             let want: Vec<_> = want.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
             assert_eq!(cookies(&fields), want, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn values_of_one_name_are_taken_together() {
+        let mut fields = Fields::new();
+        fields.add("cookie", "a=1; b=2; a=3; c");
+        fields.add("cookie", "a=4");
+        for (name, want) in [("a", Some("1;3;4")), ("b", Some("2")), ("c", Some("")), ("A", None), ("", None)] {
+            assert_eq!(values(&fields, name).as_deref(), want.map(str::as_bytes), "{name}");
         }
     }
 
