@@ -1,7 +1,7 @@
 //! Age (RFC 9111 4.2.3).
 //!
-//! Invariant: the current age never decreases while `now` does not, and is never below the age that the response came with. Why: a
-//! clock that stepped back must not revive what was stale.
+//! Invariant: the current age never decreases while `now` does not, and is never below the age that the response came
+//! with. Why: a clock that stepped back must not revive what was stale.
 
 use crate::time::{Millis, Seconds, Timestamp};
 

@@ -1,14 +1,14 @@
 //! The conditional request that validates a stored response (RFC 9111 4.3.1).
 //!
-//! The client's own conditions do not reach the origin then: they are evaluated against the outcome (`preconditions`, `range`). Otherwise
-//! a 304 or 206 could come back that is about the client's copy and not about ours.
+//! The client's own conditions do not reach the origin then: they are evaluated against the outcome (`preconditions`,
+//! `range`). Otherwise a 304 or 206 could come back that is about the client's copy and not about ours.
 
 use crate::field::etag::EntityTag;
 use crate::field::hop::is_clean;
 use crate::fields::Fields;
 
-/// Takes the client's conditions and ranges out of a request and puts the stored response's validators in. Without a validator an
-/// unconditional request for the whole is left.
+/// Takes the client's conditions and ranges out of a request and puts the stored response's validators in. Without a
+/// validator an unconditional request for the whole is left.
 pub fn make_conditional(request: &mut Fields, etag: Option<&EntityTag>, last_modified: Option<&[u8]>) {
     request.retain(|line| !CONDITIONS.contains(&line.name.as_str()));
     // RFC 9111 4.3.1: the entity tag MUST be sent where there is one, the date SHOULD go along for older origins.

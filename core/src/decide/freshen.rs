@@ -1,19 +1,20 @@
 //! What a 304 does to the stored response (RFC 9111 4.3.4, 3.2).
 //!
-//! Decides whether it is about the stored response, and which fields it updates. A new age and lifetime follow from the
-//! updated fields and are computed by callers. So does what the policy strips: a 304 may carry, for one, `Set-Cookie`.
+//! Decides whether it is about the stored response, and which fields it updates. A new age and lifetime follow from
+//! the updated fields and are computed by callers. So does what the policy strips: a 304 may carry, for one,
+//! `Set-Cookie`.
 
 use crate::field::etag::EntityTag;
 use crate::field::{date, hop};
 use crate::fields::Fields;
 use crate::time::Timestamp;
 
-/// Whether a 304 to our own conditional request is about the stored response: its validators, where it has any, are the stored
-/// ones. Otherwise it must update nothing, and the whole has to be asked for.
+/// Whether a 304 to our own conditional request is about the stored response: its validators, where it has any, are
+/// the stored ones. Otherwise it must update nothing, and the whole has to be asked for.
 ///
-/// RFC 9111 4.3.4 compares a strong tag in the 304 with strong ones only. Here a stored weak tag matches as well: servers that weaken
-/// the tag of what they compress (nginx) still send the strong one in a 304, and the only tag asked about was ours.
-/// The stored tag stays as it is (see [`update`]), so nothing becomes strong by this.
+/// RFC 9111 4.3.4 compares a strong tag in the 304 with strong ones only. Here a stored weak tag matches as well:
+/// servers that weaken the tag of what they compress (nginx) still send the strong one in a 304, and the only tag
+/// asked about was ours. The stored tag stays as it is (see [`update`]), so nothing becomes strong by this.
 pub fn selects(new304: &Fields, stored_etag: Option<&EntityTag>, stored_last_modified: Option<Timestamp>) -> bool {
     if let Some(value) = new304.first("etag") {
         return match (EntityTag::parse(value), stored_etag) {
@@ -28,10 +29,12 @@ pub fn selects(new304: &Fields, stored_etag: Option<&EntityTag>, stored_last_mod
     }
 }
 
-/// Updates the stored fields by a 304's (RFC 9111 3.2): a field in it replaces all stored lines of that name, a field not in it stays.
+/// Updates the stored fields by a 304's (RFC 9111 3.2): a field in it replaces all stored lines of that name, a field
+/// not in it stays.
 ///
 /// Never taken over: fields of the connection, what describes the stored bytes themselves, and the entity tag, which
-/// [`selects`] found equal or which is weaker than the stored one. A stored `Age` never stays: it was the old response's.
+/// [`selects`] found equal or which is weaker than the stored one. A stored `Age` never stays: it was the old
+/// response's.
 pub fn update(stored: &mut Fields, new: &Fields) {
     let nominated = hop::nominated(new);
     let taken = |name: &str| {
@@ -43,8 +46,8 @@ pub fn update(stored: &mut Fields, new: &Fields) {
     }
 }
 
-/// RFC 9111 3.2 excepts Content-Length by name, and what the cache's own processing depends on: how the stored bytes are coded, which
-/// part they are, and what they hash to.
+/// RFC 9111 3.2 excepts Content-Length by name, and what the cache's own processing depends on: how the stored bytes
+/// are coded, which part they are, and what they hash to.
 const OF_THE_BYTES: [&str; 9] = [
     "content-digest",
     "content-encoding",

@@ -1,7 +1,8 @@
 //! Freshness lifetime as the response itself gives it (RFC 9111 4.2.1, 4.2.2), and what status codes allow.
 //!
-//! Does not look at the request, and not at the policy beyond its settings for heuristics: `lifetime` lays the policy over it.
-//! Contradictions fall to the side of stale: a cache may take the first of several values or call the response stale.
+//! Does not look at the request, and not at the policy beyond its settings for heuristics: `lifetime` lays the policy
+//! over it. Contradictions fall to the side of stale: a cache may take the first of several values or call the
+//! response stale.
 
 use super::age::Times;
 use crate::field::cache_control::CacheControl;
@@ -27,7 +28,8 @@ pub enum LifetimeSource {
     None,
 }
 
-/// The lifetime that the response states, in the order of RFC 9111 4.2.1 for a shared cache: `s-maxage`, `max-age`, `Expires`.
+/// The lifetime that the response states, in the order of RFC 9111 4.2.1 for a shared cache: `s-maxage`, `max-age`,
+/// `Expires`.
 pub fn explicit_lifetime(cc: &CacheControl, fields: &Fields, times: &Times) -> Option<(Seconds, LifetimeSource)> {
     let source = |source| if cc.targeted { LifetimeSource::Targeted } else { source };
     if let Some(lifetime) = cc.s_maxage {
@@ -52,8 +54,8 @@ pub fn explicit_lifetime(cc: &CacheControl, fields: &Fields, times: &Times) -> O
     Some((lifetime, LifetimeSource::Expires))
 }
 
-/// A lifetime from the time since `Last-Modified`, where the response states none; `None` where RFC 9111 4.2.2 forbids one, or there
-/// is nothing to go by.
+/// A lifetime from the time since `Last-Modified`, where the response states none; `None` where RFC 9111 4.2.2
+/// forbids one, or there is nothing to go by.
 pub fn heuristic_lifetime(
     status: u16,
     cc: &CacheControl,

@@ -21,8 +21,8 @@ pub fn is_unsafe(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }
 
-/// The request's own URL, and those that `Location` and `Content-Location` name where they have the same origin. None where the method is
-/// safe or the response an error.
+/// The request's own URL, and those that `Location` and `Content-Location` name where they have the same origin. None
+/// where the method is safe or the response an error.
 pub fn targets(request: &RequestHead, response: &ResponseHead) -> Vec<UrlKey> {
     // RFC 9111 4.4: "a non-error response is one with a 2xx (Successful) or 3xx (Redirection) status code".
     if !is_unsafe(&request.method) || !(200..400).contains(&response.status) {
@@ -40,8 +40,8 @@ pub fn targets(request: &RequestHead, response: &ResponseHead) -> Vec<UrlKey> {
     targets.into_iter().map(key).collect()
 }
 
-/// Path and query that a reference means (RFC 3986 5.2); `None` where it is not of the request's origin or cannot be read. Only the same
-/// origin: otherwise anyone could have anyone's entries thrown out.
+/// Path and query that a reference means (RFC 3986 5.2); `None` where it is not of the request's origin or cannot be
+/// read. Only the same origin: otherwise anyone could have anyone's entries thrown out.
 fn resolve(request: &RequestHead, reference: &[u8]) -> Option<String> {
     let reference = std::str::from_utf8(reference).ok().filter(|text| is_clean(text.as_bytes()))?.trim_ascii();
     let reference = reference.split('#').next().unwrap_or_default();

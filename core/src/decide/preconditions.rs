@@ -1,7 +1,8 @@
 //! Preconditions of a request against a stored response (RFC 9110 13, RFC 9111 4.3.2).
 //!
-//! Decides whether the stored response, a 304 or a 412 is the answer. Conditions sent to the origin are `conditional`'s matter.
-//! A condition that cannot be read is as if it were absent, except for tag lists: one without a readable tag matches nothing.
+//! Decides whether the stored response, a 304 or a 412 is the answer. Conditions sent to the origin are
+//! `conditional`'s matter. A condition that cannot be read is as if it were absent, except for tag lists: one without
+//! a readable tag matches nothing.
 
 use crate::field::date;
 use crate::field::etag::{EntityTag, TagCondition};
@@ -19,10 +20,10 @@ pub enum Verdict {
     Failed,
 }
 
-/// Evaluates in the order of RFC 9110 13.2.2. Its first two steps, `If-Match` and `If-Unmodified-Since`, are for the origin server; a cache
-/// may leave them out. This one stands in front of the origin in its stead and takes them, so that a client that asks for a certain
-/// version is not given another. `date` is the stored response's `Date`, or when it came; `exists` is whether there is a
-/// current representation at all.
+/// Evaluates in the order of RFC 9110 13.2.2. Its first two steps, `If-Match` and `If-Unmodified-Since`, are for the
+/// origin server; a cache may leave them out. This one stands in front of the origin in its stead and takes them, so
+/// that a client that asks for a certain version is not given another. `date` is the stored response's `Date`, or
+/// when it came; `exists` is whether there is a current representation at all.
 pub fn evaluate(
     request: &Fields,
     method: &str,
@@ -81,8 +82,8 @@ pub fn if_range_allows(
         return false;
     }
     if let Some(wanted) = date::parse(value) {
-        // RFC 9110 8.8.2.2: a modification date is a strong validator once the clock had gone on by a second when it was
-        // given out; before that, the content may have changed twice under the same date.
+        // RFC 9110 8.8.2.2: a modification date is a strong validator once the clock had gone on by a second when it
+        // was given out; before that, the content may have changed twice under the same date.
         let strong = |modified: &Timestamp| date.is_some_and(|date| date.as_secs() > modified.as_secs());
         return last_modified.filter(strong) == Some(wanted);
     }
@@ -92,8 +93,8 @@ pub fn if_range_allows(
     }
 }
 
-/// A date that is given once and can be read. RFC 9110 13.1.3, 13.1.4 (MUST): ignored where it is "not a valid HTTP-date" or has
-/// "more than one member".
+/// A date that is given once and can be read. RFC 9110 13.1.3, 13.1.4 (MUST): ignored where it is "not a valid
+/// HTTP-date" or has "more than one member".
 fn only_date(request: &Fields, name: &str) -> Option<Timestamp> {
     let mut lines = request.all(name);
     match (lines.next(), lines.next()) {

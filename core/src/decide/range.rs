@@ -29,8 +29,8 @@ pub enum RangeAnswer {
     },
 }
 
-/// Decides for a stored response of `status` and `len` bytes. `date` is its `Date`, which tells whether its modification date is
-/// a strong validator.
+/// Decides for a stored response of `status` and `len` bytes. `date` is its `Date`, which tells whether its
+/// modification date is a strong validator.
 pub fn answer(
     request: &Fields,
     method: &str,

@@ -1,14 +1,14 @@
 //! Secondary keys (RFC 9111 4.1): which stored variant a request may get.
 //!
-//! Compares canonical forms, so that requests that mean the same get the same variant. Choosing among variants that match is for
-//! callers.
+//! Compares canonical forms, so that requests that mean the same get the same variant. Choosing among variants that
+//! match is for callers.
 
 use crate::field::accept::{canonical, prefers_language};
 use crate::field::vary::Vary;
 use crate::fields::Fields;
 
-/// The request fields that a response varies by, with what the request that fetched it said: `None` where it said nothing, which is
-/// different from an empty field.
+/// The request fields that a response varies by, with what the request that fetched it said: `None` where it said
+/// nothing, which is different from an empty field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VaryKey(pub Vec<(String, Option<Vec<u8>>)>);
 
@@ -23,8 +23,8 @@ impl VaryKey {
         self.0.iter().all(|(name, stored)| is_equal(stored.as_deref(), name, request))
     }
 
-    /// As [`VaryKey::matches`]; besides, `Accept-Language` also matches where the response is in the very language that the request
-    /// likes best (RFC 9111 4.1: normalising "in a way that is known to have identical semantics").
+    /// As [`VaryKey::matches`]; besides, `Accept-Language` also matches where the response is in the very language
+    /// that the request likes best (RFC 9111 4.1: normalising "in a way that is known to have identical semantics").
     pub fn matches_language(&self, request: &Fields, content_language: Option<&[u8]>) -> bool {
         self.0.iter().all(|(name, stored)| {
             let liked = |language| name == "accept-language" && prefers_language(request.all(name), language);
@@ -33,8 +33,8 @@ impl VaryKey {
     }
 }
 
-/// The first field that a response varies by but must not: `*`, or one that is neither in `allow` (`None` allows all) nor
-/// part of the primary key already.
+/// The first field that a response varies by but must not: `*`, or one that is neither in `allow` (`None` allows all)
+/// nor part of the primary key already.
 pub fn not_allowed(vary: &Vary, allow: Option<&[String]>, keyed: &[String]) -> Option<String> {
     let names = match vary {
         Vary::Any => return Some("*".to_owned()),

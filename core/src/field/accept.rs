@@ -20,10 +20,11 @@ pub fn choose_encodings<'a>(values: impl Iterator<Item = &'a [u8]>, supported: &
     if chosen.is_empty() { "identity".to_owned() } else { chosen.join(", ") }
 }
 
-/// The language out of `supported` that suits the client best, spelled as in `supported`; the first one where none does.
+/// The language out of `supported` that suits the client best, spelled as in `supported`; the first one where none
+/// does.
 ///
-/// Lookup as in RFC 4647 3.4: ranges by weight, each cut from its end until it names a supported language. Where that finds
-/// nothing, a supported language that a range is the beginning of (`de` for `de-AT`), then the default.
+/// Lookup as in RFC 4647 3.4: ranges by weight, each cut from its end until it names a supported language. Where that
+/// finds nothing, a supported language that a range is the beginning of (`de` for `de-AT`), then the default.
 pub fn choose_language<'a>(values: impl Iterator<Item = &'a [u8]>, supported: &[String]) -> String {
     let mut wanted = weighted(values);
     let refused: Vec<&str> = wanted.extract_if(.., |want| want.weight == 0).map(|want| want.name).collect();
@@ -52,9 +53,9 @@ pub fn prefers_language<'a>(values: impl Iterator<Item = &'a [u8]>, language: &[
     matches!((liked.next(), liked.next()), (Some(only), None) if only.name.as_bytes().eq_ignore_ascii_case(language))
 }
 
-/// The canonical form of a request field, for comparison by `Vary` (RFC 9111 4.1): lines combined, whitespace around commas
-/// left out. Negotiation fields are also lower case with their members in order of weight, since in them neither case nor
-/// place means anything. Fields that are no lists are only trimmed.
+/// The canonical form of a request field, for comparison by `Vary` (RFC 9111 4.1): lines combined, whitespace around
+/// commas left out. Negotiation fields are also lower case with their members in order of weight, since in them
+/// neither case nor place means anything. Fields that are no lists are only trimmed.
 pub fn canonical<'a>(name: &str, values: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     match name {
         "accept-encoding" | "accept-language" => negotiation(values),

@@ -1,7 +1,7 @@
 //! `Age` (RFC 9111 5.1).
 //!
-//! What is not plainly one number is the largest age, so that the response is stale: RFC 9111 would have a cache ignore
-//! such a field, which makes a response look younger than it may be.
+//! What is not plainly one number is the largest age, so that the response is stale: RFC 9111 would have a cache
+//! ignore such a field, which makes a response look younger than it may be.
 
 use super::syntax::trim;
 use crate::fields::Fields;
@@ -9,8 +9,8 @@ use crate::time::Seconds;
 
 /// The age that the response came with; `None` where the field is absent.
 ///
-/// A bare list of numbers counts as its first member (RFC 9111 5.1). Anything looser, such as several lines, counts as
-/// malformed.
+/// A bare list of numbers counts as its first member (RFC 9111 5.1). Anything looser, such as several lines, counts
+/// as malformed.
 pub fn parse(fields: &Fields) -> Option<Seconds> {
     let mut lines = fields.all("age");
     let only = lines.next()?;

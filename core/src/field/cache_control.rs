@@ -1,4 +1,5 @@
-//! `Cache-Control` (RFC 9111 5.2, RFC 5861, RFC 8246), `Pragma` on requests and targeted fields (RFC 9213), as one value.
+//! `Cache-Control` (RFC 9111 5.2, RFC 5861, RFC 8246), `Pragma` on requests and targeted fields (RFC 9213), as one
+//! value.
 //!
 //! Reads only; which directive wins in which situation is decided in `decide/`. Bad input falls to the side of not
 //! reusing: a lifetime that is no number is zero, a quoted string left open forbids reuse, contradictions keep the
@@ -96,8 +97,8 @@ impl CacheControl {
         read
     }
 
-    /// Reads a response's directives: those of the first of the `targeted` fields (lower case) that is there and makes
-    /// sense, else those of `Cache-Control` (RFC 9213 2.2).
+    /// Reads a response's directives: those of the first of the `targeted` fields (lower case) that is there and
+    /// makes sense, else those of `Cache-Control` (RFC 9213 2.2).
     pub fn of_response(fields: &Fields, targeted: &[String]) -> Self {
         let first = targeted.iter().find_map(|name| match name.as_str() {
             "surrogate-control" => Self::of_surrogate_control(fields),
@@ -106,8 +107,7 @@ impl CacheControl {
         first.unwrap_or_else(|| Self::parse(fields.all("cache-control")))
     }
 
-    /// RFC 9213 2.1: "if a targeted field in a given response is empty or a parsing error is encountered, that field
-    /// MUST be ignored".
+    /// RFC 9213 2.1 (MUST): a targeted field that is empty or malformed is as if it were not there.
     fn of_targeted(value: &[u8]) -> Option<Self> {
         let directives: Dictionary = Parser::new(value).parse().ok().filter(|d: &Dictionary| !d.is_empty())?;
         let mut read = Self { present: true, targeted: true, ..Self::default() };
@@ -127,8 +127,9 @@ impl CacheControl {
         Some(read)
     }
 
-    /// The edge architecture's older field, read leniently: parameters of a directive name the surrogate that it is for
-    /// (we have no such name, so it is not for us); `max-age=60+30` means 60. `None` where no directive is understood.
+    /// The edge architecture's older field, read leniently: parameters of a directive name the surrogate that it is
+    /// for (we have no such name, so it is not for us); `max-age=60+30` means 60. `None` where no directive is
+    /// understood.
     fn of_surrogate_control(fields: &Fields) -> Option<Self> {
         let mut read = Self { present: true, targeted: true, ..Self::default() };
         let nothing = read.clone();
@@ -207,7 +208,8 @@ enum Argument<'a> {
 }
 
 impl<'a> Argument<'a> {
-    /// RFC 9111 5.2 takes both forms, token and quoted string, for every argument; whitespace around `=` is in neither.
+    /// RFC 9111 5.2 takes both forms, token and quoted string, for every argument; whitespace around `=` is in
+    /// neither.
     fn read(name: &[u8], argument: &'a [u8]) -> Self {
         let spaced = name.last().is_some_and(|byte| matches!(byte, b' ' | b'\t')) || trim(argument) != argument;
         match argument {

@@ -1,6 +1,7 @@
 //! `Cache-Groups` and `Cache-Group-Invalidation` (RFC 9875): lists of strings.
 //!
-//! Reads only. That groups are those of one origin, and that only responses to unsafe methods invalidate, is for callers.
+//! Reads only. That groups are those of one origin, and that only responses to unsafe methods invalidate, is for
+//! callers.
 
 use sfv::{BareItem, List, ListEntry, Parser};
 

@@ -33,8 +33,8 @@ pub struct CacheStatus<'a> {
 }
 
 impl CacheStatus<'_> {
-    /// Appends this member after those of caches nearer to the origin, in one line. What is there is dropped where it is
-    /// malformed, since nothing appended to it could be read.
+    /// Appends this member after those of caches nearer to the origin, in one line. What is there is dropped where it
+    /// is malformed, since nothing appended to it could be read.
     pub fn append_to(&self, fields: &mut Fields) {
         let mut value = fields.joined("cache-status").unwrap_or_default();
         let readable = !value.is_empty() && Parser::new(&value).parse::<List>().is_ok_and(|list| !list.is_empty());

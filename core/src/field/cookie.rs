@@ -11,8 +11,9 @@ pub fn cookies(fields: &Fields) -> Vec<(&[u8], &[u8])> {
     pairs.filter(|pair| !pair.is_empty()).map(parted).collect()
 }
 
-/// The values of every cookie of this name, joined; `None` where there is none. Servers differ in which of several cookies of one name they
-/// take, so a key that holds less than all of them could be shared by requests that are answered differently.
+/// The values of every cookie of this name, joined; `None` where there is none. Servers differ in which of several
+/// cookies of one name they take, so a key that holds less than all of them could be shared by requests that are
+/// answered differently.
 pub fn values(fields: &Fields, name: &str) -> Option<Vec<u8>> {
     let named = cookies(fields).into_iter().filter(|(other, _)| *other == name.as_bytes());
     let values: Vec<&[u8]> = named.map(|(_, value)| value).collect();

@@ -125,8 +125,8 @@ fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
 }
 
-/// Days since the epoch in the proleptic Gregorian calendar. Years are counted from March, so that the leap day is the
-/// last one: months then begin at fixed days, (153 m + 2) / 5.
+/// Days since the epoch in the proleptic Gregorian calendar. Years are counted from March, so that the leap day is
+/// the last one: months then begin at fixed days, (153 m + 2) / 5.
 fn days_from_civil(year: u64, month: u64, day: u64) -> i64 {
     let (year, month) = if month > 2 { (year + 400, month - 3) } else { (year + 399, month + 9) };
     let day_of_year = (153 * month + 2) / 5 + day - 1;

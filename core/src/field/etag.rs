@@ -1,7 +1,8 @@
 //! `ETag` and the lists of tags in `If-Match` and `If-None-Match` (RFC 9110 8.8.3, 13.1.1, 13.1.2).
 //!
-//! Reads leniently what is in use in the field: tags without quotes count as quoted, `w/` counts as `W/`. A tag that is
-//! otherwise malformed keeps its bytes, so that it still equals itself; it is weak, so that no range is built on it.
+//! Reads leniently what is in use in the field: tags without quotes count as quoted, `w/` counts as `W/`. A tag that
+//! is otherwise malformed keeps its bytes, so that it still equals itself; it is weak, so that no range is built on
+//! it.
 
 use super::syntax::{entity_tags, trim};
 

@@ -7,9 +7,9 @@ use crate::fields::Fields;
 
 /// Takes out `Connection`, what it nominates, and the fields that are of the connection by definition.
 ///
-/// RFC 9110 7.6.1 forbids nominating fields meant for all recipients. A sender that does so all the same would have us
-/// forget, say, `Cache-Control: no-store` or `Vary`: nominations of fields that caching, identity or the meaning of the content
-/// depend on have no effect.
+/// RFC 9110 7.6.1 forbids nominating fields meant for all recipients. A sender that does so all the same would have
+/// us forget, say, `Cache-Control: no-store` or `Vary`: nominations of fields that caching, identity or the meaning
+/// of the content depend on have no effect.
 pub fn strip_hop_by_hop(fields: &mut Fields) {
     let nominated = nominated(fields);
     fields.retain(|line| !HOP_BY_HOP.contains(&line.name.as_str()) && !nominated.contains(&line.name));

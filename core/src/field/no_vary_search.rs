@@ -1,7 +1,8 @@
-//! `No-Vary-Search`: which parts of a query do not matter to a response (HTML standard, draft-ietf-httpbis-no-vary-search).
+//! `No-Vary-Search`: which parts of a query do not matter to a response (HTML standard,
+//! draft-ietf-httpbis-no-vary-search).
 //!
-//! Gives the canonical form of a query, for keys; never what is forwarded. A value that cannot be read says nothing: the
-//! whole query matters.
+//! Gives the canonical form of a query, for keys; never what is forwarded. A value that cannot be read says nothing:
+//! the whole query matters.
 
 use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser};
 
@@ -50,8 +51,8 @@ impl NoVarySearch {
         (read != Self { order_matters: true, params: Params::AllBut(Vec::new()) }).then_some(read)
     }
 
-    /// What is left of `query` (without its `?`) once all that does not matter is taken out: equal for queries that the
-    /// response does not tell apart. Written in one way of encoding, whatever way the client chose.
+    /// What is left of `query` (without its `?`) once all that does not matter is taken out: equal for queries that
+    /// the response does not tell apart. Written in one way of encoding, whatever way the client chose.
     pub fn apply(&self, query: &str) -> String {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = pairs

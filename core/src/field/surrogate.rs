@@ -18,8 +18,8 @@ pub struct Tags {
     pub refused: bool,
 }
 
-/// Reads the fields `names` (lower case): spaces part the tags of `surrogate-key`, commas those of `cache-tag`; `cache-groups`
-/// is RFC 9875's; in any other field both spaces and commas part them.
+/// Reads the fields `names` (lower case): spaces part the tags of `surrogate-key`, commas those of `cache-tag`;
+/// `cache-groups` is RFC 9875's; in any other field both spaces and commas part them.
 pub fn tags(fields: &Fields, names: &[String]) -> Tags {
     let mut read = Tags::default();
     for name in names {
