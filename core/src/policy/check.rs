@@ -107,6 +107,13 @@ pub(crate) struct ClassUses<'a> {
     without_override: BTreeSet<&'a str>,
 }
 
+impl ClassUses<'_> {
+    /// Whether a route uses the class.
+    pub fn has(&self, class: &str) -> bool {
+        self.used.contains(class)
+    }
+}
+
 /// Checks a route, with its class and the defaults.
 pub(crate) fn route<'a>(
     route: &'a Route,
@@ -132,6 +139,13 @@ pub(crate) fn route<'a>(
     if !layers.override_unsafe {
         dangers(&layers.route, cx);
     }
+}
+
+/// Checks a class that no route uses, which is wrong all the same.
+pub(crate) fn unused_class(layers: &Layers, settings: &Settings, cx: &mut Errors) {
+    promises(layers, settings, cx);
+    client(layers, settings, cx);
+    lifetimes(layers, settings, cx);
 }
 
 /// Checks that dangerous settings of classes, and of `defaults`, are under an override.
@@ -174,7 +188,7 @@ fn numbers(layer: &Layer, cx: &mut Errors) {
     let mut at_most = |setting: &[&str], value: Option<u64>, least: u64, most: u64, unit: &str| {
         if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
             let expected =
-                if least == 0 { format!("at most {most}{unit}") } else { format!("{least}{unit} to {most}{unit}") };
+                if least == 0 { format!("at most {most}{unit}") } else { format!("{least} to {most}{unit}") };
             cx.add(&layer.at(setting), Problem::expected(expected).found(format!("{value}{unit}")));
         }
     };
@@ -244,6 +258,8 @@ const fn is_never(ttl: &TtlSetting) -> bool {
 /// What the kinds `personal` and `never` promise.
 fn promises(layers: &Layers, settings: &Settings, cx: &mut Errors) {
     let user = settings.key.as_ref().and_then(|key| key.user.as_ref()).is_some_and(|user| !user.is_empty());
+    // A user that could not be read is reported already.
+    let user = user || cx.is_about(|path| path.ends_with(".key") || path.contains(".key.user"));
     let why = match layers.kind {
         Kind::Never => "a class of kind \"never\" is not stored",
         Kind::Personal if !user => "a personal class is not stored unless \"key.user\" tells users apart",
@@ -320,18 +336,31 @@ fn lifetimes(layers: &Layers, settings: &Settings, cx: &mut Errors) {
         TtlSetting::Bounds(bounds) => {
             let ceiling = bounds.ceiling?.0;
             let over = |name: &'static str, span: Option<super::model::Span>| {
-                span.filter(|span| span.0 > ceiling).map(|_| Problem::new(format!("the {name} is above the ceiling")))
+                let span = span.filter(|span| span.0 > ceiling)?.0;
+                Some((name, Problem::new(format!("\"{name}\" ({span} s) is above \"ceiling\" ({ceiling} s)"))))
             };
             over("floor", bounds.floor).or_else(|| over("absent", bounds.absent))
         }
         _ => None,
     };
-    if let Some(problem) = settings.ttl.as_ref().and_then(crossed) {
-        let layer = layers.owner(|s| s.ttl.is_some()).unwrap_or(&layers.route);
-        cx.add(&layer.at(&["ttl"]), problem);
+    if let Some((name, problem)) = settings.ttl.as_ref().and_then(crossed) {
+        let has = |s: &Settings| match &s.ttl {
+            Some(TtlSetting::Bounds(bounds)) => {
+                if name == "floor" {
+                    bounds.floor.is_some()
+                } else {
+                    bounds.absent.is_some()
+                }
+            }
+            _ => false,
+        };
+        // What a kind presets gives way to a ceiling without a word.
+        if let Some(layer) = layers.owner(has) {
+            cx.add(&layer.at(&["ttl", name]), problem);
+        }
     }
     for (status, ttl) in settings.status_ttl.iter().flat_map(|named| &named.0) {
-        if let Some(problem) = crossed(ttl) {
+        if let Some((_, problem)) = crossed(ttl) {
             let names =
                 |s: &Settings| s.status_ttl.iter().flat_map(|named| &named.0).any(|(pattern, _)| pattern == status);
             let layer = layers.owner(names).unwrap_or(&layers.route);
@@ -364,7 +393,7 @@ fn templates(route: &Route, path: &PathTemplate, layers: &Layers, cx: &mut Error
                 Problem::new(format!("the path {}{of} has no parameter {}", Quoted(&path.to_string()), Quoted(param)));
             let problem = match super::nearest::nearest(param, known.iter().copied()) {
                 Some(name) => problem.nearest(Some(name)),
-                None if known.is_empty() => problem,
+                None if known.len() < 2 => problem.nearest(known.first().copied()),
                 None => {
                     problem.and_expected(format!("one of {}", known.iter().copied().collect::<Vec<_>>().join(", ")))
                 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::check;
 use super::decode::Overlay;
-use super::errors::{Collected, Problem, Step};
+use super::errors::{Collected, Problem, Step, path_text};
 use super::kinds::{immutable_for, never_stored, presets, without_sharing};
 use super::model::{
     AuthorizationWord, Class, ClientCacheControlSetting, ClientDirectives, CollapseSetting, EtagWord, HeuristicSetting,
@@ -44,6 +44,7 @@ pub(crate) fn compile(file: &PolicyFile, root: &Node, errors: &mut Collected) ->
     let no_settings = Settings::default();
     let defaults = Layer { path: vec!["defaults".into()], settings: file.defaults.as_ref().unwrap_or(&no_settings) };
     check::layer(&defaults, &mut cx);
+    check::dangers(&defaults, &mut cx);
     let classes = file.classes.as_ref().map_or(&[][..], |named| &named.0);
     for (name, class) in classes {
         check::class(name, class, &class_layer(name, &class.settings), &mut cx);
@@ -67,7 +68,13 @@ pub(crate) fn compile(file: &PolicyFile, root: &Node, errors: &mut Collected) ->
         };
         let settings = layers.settings();
         check::route(route, &layers, &settings, &mut uses, &mut cx);
-        if let Some(path_template) = &route.path {
+        let readable = |setting: &str| {
+            let place = format!("{}.{setting}", path_text(&path));
+            !cx.is_about(|about| {
+                about.strip_prefix(&place).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+            })
+        };
+        if let Some(path_template) = route.path.as_ref().filter(|_| readable("host") && readable("methods")) {
             let hosts = route.host.as_ref().map_or(&[][..], |hosts| hosts.patterns());
             let methods: Vec<_> = route.methods.iter().flatten().map(|method| method.0.as_str()).collect();
             if let Err(taken) = router.add(index, path_template, hosts, &methods) {
@@ -79,6 +86,16 @@ pub(crate) fn compile(file: &PolicyFile, root: &Node, errors: &mut Collected) ->
         }
         let name = route.name.as_ref().map_or("", |name| &name.0);
         compiled.push(Arc::new(rules(index, name, &found.name.0, found.kind, &settings, layers.override_unsafe)));
+    }
+    for (name, class) in classes.iter().filter(|(name, _)| !uses.has(&name.0)) {
+        let layers = Layers {
+            kind: class.kind.or(KindWord::from_word(&name.0)).map_or(Kind::Plain, KindWord::kind),
+            defaults: &defaults,
+            class: class_layer(name, &class.settings),
+            route: Layer { path: Vec::new(), settings: &no_settings },
+            override_unsafe: class.override_unsafe.is_some(),
+        };
+        check::unused_class(&layers, &layers.settings(), &mut cx);
     }
     check::unsafe_classes(classes, &uses, &mut cx);
     if router.visits_max() > VISITS_MAX {
@@ -98,6 +115,11 @@ pub(crate) struct Errors<'a> {
 }
 
 impl Errors<'_> {
+    /// Whether a setting could not be read, so that what follows from its absence is no error of its own.
+    pub fn is_about(&self, path: impl Fn(&str) -> bool) -> bool {
+        self.errors.is_about(path)
+    }
+
     pub fn add(&mut self, path: &[Step], problem: Problem) {
         self.errors.add_at_path(self.root, path, problem);
     }
@@ -328,7 +350,10 @@ fn ttl(setting: Option<&TtlSetting>) -> Ttl {
         Some(TtlSetting::Word(TtlWord::Never)) => Ttl::Never,
         Some(TtlSetting::Fixed(fixed)) => Ttl::Fixed(fixed.0),
         Some(TtlSetting::Bounds(bounds)) => {
-            Ttl::Respect { floor: span(bounds.floor), ceiling: span(bounds.ceiling), absent: span(bounds.absent) }
+            let (floor, ceiling) = (span(bounds.floor), span(bounds.ceiling));
+            // The bounds hold for what a kind presets, too.
+            let absent = span(bounds.absent).map(|absent| absent.max(floor.unwrap_or(absent)));
+            Ttl::Respect { floor, ceiling, absent: absent.map(|absent| absent.min(ceiling.unwrap_or(absent))) }
         }
     }
 }

@@ -204,6 +204,11 @@ impl Collected {
         self.found.is_empty()
     }
 
+    /// Whether there is an error whose path is as asked.
+    pub fn is_about(&self, path: impl Fn(&str) -> bool) -> bool {
+        self.found.iter().any(|(_, found, _)| path(found))
+    }
+
     /// Adds an error at byte `at`. The same error at the same place counts once.
     pub fn add(&mut self, at: usize, path: &[Step], problem: Problem) {
         if self.found.len() >= ERRORS_MAX {

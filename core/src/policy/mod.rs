@@ -79,7 +79,8 @@ impl Policy {
     pub fn parse(text: &str) -> Result<Self, PolicyErrors> {
         let root = spanned::parse(text).map_err(|error| {
             let mut errors = Collected::new();
-            let problem = Problem::new("this is not JSON").and_expected(error.expected).found(error.found);
+            let message = if error.is_limit { "this is too much for a policy" } else { "this is not JSON" };
+            let problem = Problem::new(message).and_expected(error.expected).found(error.found);
             errors.add(error.at, &[], problem);
             errors.placed(text)
         })?;

@@ -9,7 +9,7 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
         return None;
     }
     let typed = plain(typed);
-    let far = 1 + typed.len() / 4;
+    let far = (typed.len() / 3).max(1);
     let mut best: Option<(usize, &str)> = None;
     for name in known.into_iter().filter(|name| name.len() <= NAME_BYTES_MAX) {
         let mut steps = distance(&typed, &plain(name));

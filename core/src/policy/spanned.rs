@@ -46,6 +46,8 @@ pub(crate) struct Member {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
     pub at: usize,
+    /// Whether it may be JSON, and is too much of it.
+    pub is_limit: bool,
     pub expected: String,
     pub found: String,
 }
@@ -55,6 +57,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(SyntaxError {
             at: 0,
+            is_limit: true,
             expected: format!("at most {} MiB of text", TEXT_BYTES_MAX >> 20),
             found: format!("{} bytes", text.len()),
         });
@@ -146,7 +149,12 @@ impl<'t> Reader<'t> {
     }
 
     fn error(&self, at: usize, expected: &str, found: impl Into<String>) -> SyntaxError {
-        SyntaxError { at, expected: expected.into(), found: found.into() }
+        SyntaxError { at, is_limit: false, expected: expected.into(), found: found.into() }
+    }
+
+    /// An error about a limit.
+    fn limit(&self, expected: String, found: &str) -> SyntaxError {
+        SyntaxError { at: self.at, is_limit: true, expected, found: found.into() }
     }
 
     /// An error about what is next.
@@ -168,7 +176,7 @@ impl<'t> Reader<'t> {
             self.at += 1;
         }
         if matches!(self.peek(), Some(b'/' | b'#')) {
-            return Err(self.error(self.at, "JSON, which has no comments (use a \"comment\" field)", "a comment"));
+            return Err(self.error(self.at, "no comment (JSON has none; use a \"comment\" field)", "a comment"));
         }
         Ok(())
     }
@@ -176,7 +184,7 @@ impl<'t> Reader<'t> {
     fn value(&mut self, expected: &str) -> Result<Node, SyntaxError> {
         self.values += 1;
         if self.values > VALUES_MAX {
-            return Err(self.error(self.at, &format!("at most {VALUES_MAX} values"), "more"));
+            return Err(self.limit(format!("at most {VALUES_MAX} values"), "more"));
         }
         let at = self.at;
         let value = match self.peek() {
@@ -192,7 +200,7 @@ impl<'t> Reader<'t> {
     fn nested(&mut self, read: fn(&mut Self) -> Result<Value, SyntaxError>) -> Result<Value, SyntaxError> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(self.error(self.at, &format!("at most {DEPTH_MAX} levels of nesting"), "a deeper one"));
+            return Err(self.limit(format!("at most {DEPTH_MAX} levels of nesting"), "a deeper one"));
         }
         self.at += 1;
         let value = read(self)?;
@@ -417,7 +425,7 @@ mod tests {
             ("\"\\ud800\\u0041\"", 1, "expected a pair of surrogates, found half of one"),
             ("\"\\u12\"", 3, "expected four hexadecimal digits, found `12`"),
             ("{} {}", 3, "expected the end of the file, found `{`"),
-            ("// x\n{}", 0, "expected JSON, which has no comments (use a \"comment\" field), found a comment"),
+            ("// x\n{}", 0, "expected no comment (JSON has none; use a \"comment\" field), found a comment"),
         ] {
             assert_eq!(fails(text), (at, message.to_owned()), "{text}");
         }

@@ -17,8 +17,11 @@ impl<T: Decode> Decode for Vec<T> {
             return None;
         }
         let items: Vec<_> = nodes.iter().enumerate().map(|(index, node)| cx.within::<T>(index, node)).collect();
-        // What could not be read is reported; what could is checked further, in its own place.
-        Some(items.into_iter().flatten().collect())
+        if T::LIST_IN_PARTS {
+            // What could not be read is reported; what could is checked further.
+            return Some(items.into_iter().flatten().collect());
+        }
+        items.into_iter().collect()
     }
 }
 

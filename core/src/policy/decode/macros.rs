@@ -2,7 +2,8 @@
 //! schema, its decoder and its known names are made.
 
 /// An object: every field is optional in the struct, since a file with errors is read to its end; the decoder reports
-/// those of `required` that are missing. `flatten` takes over the fields of another object, `list_max` lets a list of these be longer than others.
+/// those of `required` that are missing. `flatten` takes over the fields of another object, `list_max`
+/// lets a list of these be longer than others, and be checked though some of its items could not be read.
 macro_rules! object {
     (
         $(#[$meta:meta])*
@@ -62,7 +63,10 @@ macro_rules! object {
         }
 
         impl $crate::policy::decode::Decode for $name {
-            $(const LIST_MAX: usize = $list_max;)?
+            $(
+                const LIST_MAX: usize = $list_max;
+                const LIST_IN_PARTS: bool = true;
+            )?
             fn decode(
                 node: &$crate::policy::spanned::Node,
                 cx: &mut $crate::policy::decode::Cx,

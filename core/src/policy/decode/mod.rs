@@ -6,6 +6,7 @@
 
 mod containers;
 mod macros;
+mod misplaced;
 
 pub(crate) use containers::Key;
 pub use containers::Named;
@@ -19,6 +20,8 @@ use super::spanned::{Member, Node, Quoted, Value};
 pub(crate) trait Decode: Sized {
     /// Longest list of these that is taken.
     const LIST_MAX: usize = 256;
+    /// Whether a list is of use without those of its items that could not be read.
+    const LIST_IN_PARTS: bool = false;
     fn decode(node: &Node, cx: &mut Cx) -> Option<Self>;
 }
 
@@ -84,12 +87,7 @@ pub(crate) fn decode_object<T: Object>(node: &Node, cx: &mut Cx) -> Option<T> {
         if is_repeated(members, index) {
             cx.problem_in(member.key.as_str(), member.key_at, Problem::new("this field is here twice"));
         } else if !object.member(member, cx) {
-            let problem = Problem::new(format!("unknown field {}", Quoted(&member.key)));
-            let problem = match nearest(&member.key, T::fields()) {
-                Some(name) => problem.nearest(Some(name)),
-                None => problem.and_expected(format!("one of {}", T::fields().join(", "))),
-            };
-            cx.problem_in(member.key.as_str(), member.key_at, problem);
+            cx.problem_in(member.key.as_str(), member.key_at, unknown_field(&member.key, &T::fields()));
         }
     }
     for name in T::required() {
@@ -98,6 +96,18 @@ pub(crate) fn decode_object<T: Object>(node: &Node, cx: &mut Cx) -> Option<T> {
         }
     }
     Some(object)
+}
+
+/// A field that is not among `known`: where it belongs, what it is called here, or what it was probably meant to be.
+fn unknown_field(name: &str, known: &[&'static str]) -> Problem {
+    let problem = Problem::new(format!("unknown field {}", Quoted(name)));
+    if let Some(place) = misplaced::place_of(name) {
+        return Problem::new(format!("{} {place}, not here", Quoted(name)));
+    }
+    match misplaced::known_as(name, known).or_else(|| nearest(name, known.iter().copied())) {
+        Some(name) => problem.nearest(Some(name)),
+        None => problem.and_expected(format!("one of {}", known.join(", "))),
+    }
 }
 
 /// Whether a member of the same name comes before `index`. Large objects are looked through in one go elsewhere
