@@ -1,0 +1,96 @@
+//! Placeholders in values: `{host}`, `{now}`, `{now+1h}`, `{now-10m}`, `{a*5000}` and what was remembered.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use super::parse::span;
+
+/// What placeholders stand for at one moment.
+#[derive(Debug)]
+pub(super) struct Scope<'a> {
+    pub host: &'a str,
+    /// Milliseconds since 1970.
+    pub now: u64,
+    pub memories: &'a BTreeMap<String, String>,
+}
+
+/// Fills in the placeholders of a value.
+pub(super) fn expand(text: &str, scope: &Scope<'_>) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once('{') {
+        let Some((name, after)) = from.split_once('}') else { break };
+        out.push_str(before);
+        out.push_str(&stands_for(name, scope)?);
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn stands_for(name: &str, scope: &Scope<'_>) -> Result<String, String> {
+    if name == "host" {
+        return Ok(scope.host.to_owned());
+    }
+    if let Some(offset) = name.strip_prefix("now") {
+        let wrong = || format!("`{{{name}}}` is no time; `{{now}}`, `{{now+60s}}` and `{{now-1h}}` are");
+        let millis = match offset.split_at_checked(1) {
+            None => scope.now,
+            Some(("+", by)) => scope.now + millis(span(by).ok_or_else(wrong)?),
+            Some(("-", by)) => scope.now.saturating_sub(millis(span(by).ok_or_else(wrong)?)),
+            Some(_) => return Err(wrong()),
+        };
+        return Ok(http_date(millis));
+    }
+    if let Some((piece, count)) = name.split_once('*') {
+        let count: usize = count.parse().map_err(|_| format!("`{{{name}}}`: `{count}` is no number"))?;
+        return Ok(piece.repeat(count));
+    }
+    scope.memories.get(name).cloned().ok_or_else(|| {
+        format!("nothing is remembered as `{name}`; a line `etag => {name}` below an earlier answer remembers it")
+    })
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An HTTP date.
+pub(super) fn http_date(millis: u64) -> String {
+    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(millis / 1000))
+}
+
+/// A value's lines as one, with one blank after each comma: hosts combine lines either way.
+pub(super) fn joined<'a>(values: impl Iterator<Item = &'a [u8]>) -> String {
+    let lines: Vec<String> = values.map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+    evened(&lines.join(", "))
+}
+
+/// One blank after each comma.
+pub(super) fn evened(text: &str) -> String {
+    text.split(',').map(str::trim).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_in() {
+        let memories = BTreeMap::from([("tag".to_owned(), "\"1\"".to_owned())]);
+        let scope = Scope { host: "h.test", now: 60_000, memories: &memories };
+        for (text, want) in [
+            ("plain", "plain"),
+            ("http://{host}/a", "http://h.test/a"),
+            ("{now}", "Thu, 01 Jan 1970 00:01:00 GMT"),
+            ("{now-1m}", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            ("{now+1h}", "Thu, 01 Jan 1970 01:01:00 GMT"),
+            ("{ab*3}", "ababab"),
+            ("{tag}", "\"1\""),
+            ("{open", "{open"),
+        ] {
+            assert_eq!(expand(text, &scope).expect(text), want);
+        }
+        assert!(expand("{gat}", &scope).is_err());
+    }
+}
