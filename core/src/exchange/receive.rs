@@ -255,7 +255,7 @@ impl Exchange {
         let stored = storing::store(&context, &whole, worker);
         let key = &asked.keyed.key;
         match &stored {
-            Ok(_) => wake_all(worker.flights.land(key, self.id), out),
+            Ok(variant) => self.wake_followers(now, &asked, variant, worker, out),
             Err(reason) => {
                 worker.tally.add(receiving.rules.index, Count::NotStored(*reason), 1);
                 worker.flights.note_uncacheable(key, now);

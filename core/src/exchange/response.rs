@@ -4,7 +4,7 @@ use super::receive::{Receiving, Storing};
 use super::request::{count_reply, miss};
 use super::storing::{self, Context};
 use super::verdict::{Effect, ResponseVerdict};
-use super::{Exchange, Fetch, reply, wake_all};
+use super::{Asked, Exchange, Fetch, reply, wake_all};
 use crate::decide::age::{self, Times};
 use crate::decide::freshen;
 use crate::decide::identity::Identity;
@@ -16,6 +16,7 @@ use crate::field::{age as age_field, date};
 use crate::fields::{ResponseHead, Source};
 use crate::flights::{Part, Wake};
 use crate::policy::rules::EtagRule;
+use crate::shelf::Variant;
 use crate::tally::{Count, Outcome};
 use crate::time::Timestamp;
 use crate::worker::Worker;
@@ -58,7 +59,7 @@ impl Exchange {
         let variant =
             if matches { storing::freshen(&context, stale, &head.fields, now, worker) } else { stale.clone() };
         let key = &fetch.asked.keyed.key;
-        wake_all(worker.flights.land(key, self.id), out);
+        self.wake_followers(now, &fetch.asked, &variant, worker, out);
         wake_all(worker.flights.done(key, self.id), out);
         let status = CacheStatus {
             fwd_status: Some(304),
@@ -69,6 +70,27 @@ impl Exchange {
         let reply = reply::from_stored(&fetch.asked.request, &variant, now, status);
         count_reply(fetch.asked.rules.index, Outcome::Revalidated, &reply, worker);
         ResponseVerdict::Replace(reply)
+    }
+
+    /// A response is stored. Where it is fresh everybody may look; where each use needs the origin's word, followers are let go
+    /// a few at a time, and the next requests do not wait for one another.
+    pub(super) fn wake_followers(
+        &self,
+        now: Timestamp,
+        asked: &Asked,
+        variant: &Variant,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) {
+        let key = &asked.keyed.key;
+        let age = age::current_age(&variant.entry.facts().times, now);
+        let fresh = variant.judged.lifetime.is_some_and(|l| !l.always_validate && l.fresh_for > age);
+        if fresh {
+            wake_all(worker.flights.land(key, self.id), out);
+        } else {
+            worker.flights.note_uncacheable(key, now);
+            wake_all(worker.flights.scatter(key, self.id, Wake::Released), out);
+        }
     }
 
     /// RFC 5861 4: a stale response instead of an error.
