@@ -10,6 +10,10 @@ use serde::Deserialize;
 
 use crate::{paths, process};
 
+/// The packages for this machine: all but the two that are wasm modules. Every native build and test selects exactly these, so
+/// that cargo finds the same features each time and compiles nothing twice.
+pub const NATIVE: &[&str] = &["--locked", "--workspace", "--exclude", "larder-plugin", "--exclude", "larder-probe"];
+
 /// `cargo` in the workspace's root.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

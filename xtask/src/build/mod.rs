@@ -20,6 +20,7 @@ use crate::{Verdict, paths, process};
 /// The module is compiled with LTO and without symbols, and refused if it imports anything but the `proxy_*` functions of
 /// proxy-wasm (a WASI import, say, which Envoy could not satisfy).
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct Args {
     /// Print path, bytes and SHA-256 as JSON on standard output
     #[arg(long)]
@@ -50,29 +51,32 @@ pub fn main(args: &Args) -> Result<Verdict> {
 
 /// Builds the plugin and puts it at [`paths::wasm`].
 pub fn release(toolchain: &Toolchain) -> Result<Module> {
-    process::run_ok("building the plugin", &mut command(toolchain))?;
+    process::run_ok("building the plugin", &mut command(toolchain, "larder-plugin"))?;
     collect(toolchain)
 }
 
-/// The compilation, for callers that want its output elsewhere; [`collect`] comes next.
-pub fn command(toolchain: &Toolchain) -> Command {
+/// The compilation of a module's package, for callers that want cargo's messages elsewhere; [`collect`] comes next.
+pub fn command(toolchain: &Toolchain, package: &str) -> Command {
     let mut cargo = toolchain.cargo();
-    cargo
-        .args(["build", "--locked", "--package", "larder-plugin", "--profile", "release-wasm"])
-        .args(toolchain.flags());
+    cargo.args(["build", "--locked", "--package", package, "--profile", "release-wasm"]).args(toolchain.flags());
     cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags());
     cargo
 }
 
 /// Checks the module that cargo built and puts it at [`paths::wasm`].
 pub fn collect(toolchain: &Toolchain) -> Result<Module> {
-    let built = toolchain.target().join(wasm::TARGET).join("release-wasm/larder_plugin.wasm");
+    let built = output(toolchain, "larder_plugin");
     let bytes = fs::read(&built).with_context(|| format!("cargo wrote no {}", built.display()))?;
     check(&bytes)?;
     let path = paths::wasm();
     write_whole(&path, &bytes)?;
     let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Module { path, bytes: bytes.len(), sha256 })
+}
+
+/// Where cargo puts the module of a crate.
+pub fn output(toolchain: &Toolchain, crate_name: &str) -> PathBuf {
+    toolchain.target().join(wasm::TARGET).join("release-wasm").join(crate_name).with_extension("wasm")
 }
 
 /// Panic messages name source files. Without the folders of this machine in them, two machines make the same bytes.

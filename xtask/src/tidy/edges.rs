@@ -20,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (ORIGIN, &[CORE]),
     ("larder", &[CORE, NODE, ORIGIN]),
     ("larder-host-tests", &[CORE, NODE]),
+    ("larder-probe", &[]),
     ("shop-api", &[]),
     ("xtask", &[]),
 ];

@@ -24,6 +24,7 @@ use crate::{Verdict, paths, process};
 /// file begins with a `//!` header and has at most 600 lines without its tests; tests never sleep and are never ignored;
 /// no unfinished code; no paths of one machine; relative links in Markdown resolve; policies/schema.json is current.
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub struct Args {
     /// Write policies/schema.json anew instead of complaining
     #[arg(long)]

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::Finding;
-use crate::cargo::cargo;
+use crate::cargo::{NATIVE, cargo};
 use crate::{paths, process};
 
 const FILE: &str = "policies/schema.json";
@@ -42,7 +42,7 @@ pub fn write() -> Result<()> {
 fn print() -> Result<String> {
     let mut build = cargo();
     // The same packages as in the test steps, so that their dependencies are compiled once.
-    build.args(["build", "--locked", "--workspace", "--exclude", "larder-plugin", "--example", "schema"]);
+    build.arg("build").args(NATIVE).args(["--features", "larder-core/schema", "--example", "schema"]);
     let log = paths::scratch("schema.log");
     let (status, _) = process::capture(&mut build, &log)?;
     anyhow::ensure!(status.success(), "{EXAMPLE} does not build. {}", process::tail(&log));

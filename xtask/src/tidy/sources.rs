@@ -71,7 +71,7 @@ fn sleeps(line: &str) -> bool {
     code.match_indices(CALL).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         let after = code[at + CALL.len()..].trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
-        !before.is_some_and(|c| c.is_alphanumeric()) && after.starts_with('(')
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_') && after.starts_with('(')
     })
 }
 
