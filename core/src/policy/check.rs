@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::compile::{Errors, Layer, Layers};
-use super::errors::{Problem, Step};
+use super::errors::{Problem, Step, path_text};
 use super::model::{
     AuthorizationWord, Class, ClientCacheControlSetting, ClientDirectives, CollapseSetting, HeuristicSetting, KindWord,
     Name, QueryList, QuerySetting, Route, ScopeWord, SetCookieWord, Settings, TagTemplate, TtlSetting, TtlWord,
@@ -259,7 +259,14 @@ const fn is_never(ttl: &TtlSetting) -> bool {
 fn promises(layers: &Layers, settings: &Settings, cx: &mut Errors) {
     let user = settings.key.as_ref().and_then(|key| key.user.as_ref()).is_some_and(|user| !user.is_empty());
     // A user that could not be read is reported already.
-    let user = user || cx.is_about(|path| path.ends_with(".key") || path.contains(".key.user"));
+    let places =
+        [&layers.defaults.path, &layers.class.path, &layers.route.path].map(|path| format!("{}.key", path_text(path)));
+    let unread = |about: &str| {
+        places
+            .iter()
+            .any(|place| about.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with(".user")))
+    };
+    let user = user || cx.is_about(unread);
     let why = match layers.kind {
         Kind::Never => "a class of kind \"never\" is not stored",
         Kind::Personal if !user => "a personal class is not stored unless \"key.user\" tells users apart",

@@ -357,7 +357,7 @@ text!(
             _ => None,
         };
         part.ok_or_else(|| {
-            Problem::default().nearest(text.eq_ignore_ascii_case("authorization").then_some("authorization"))
+            Problem::default().nearest(crate::policy::nearest::nearest(text, ["authorization"]))
         })
     },
     text |part| match part {
