@@ -64,10 +64,11 @@ impl Shelf {
     pub fn lookup(&self, key: &Key, request: &Fields) -> Lookup<'_> {
         match self.slots.get(key) {
             None => Lookup::Absent,
-            Some(variants) => match variants.iter().find(|v| v.entry.facts().vary.matches(request)) {
-                Some(variant) => Lookup::Found(variant),
-                None => Lookup::OtherVariants,
-            },
+            Some(variants) => {
+                let selected = variants.iter().find(|v| v.entry.facts().vary.matches(request));
+                let spoken = || variants.iter().find(|v| speaks(&v.entry, request));
+                selected.or_else(spoken).map_or(Lookup::OtherVariants, Lookup::Found)
+            }
         }
     }
 
@@ -166,6 +167,13 @@ impl Weigher {
     fn weight_of(&self, key: &Key, variant: &Variant) -> u64 {
         key.as_bytes().len() as u64 + variant.entry.weight() + variant.judged.weight()
     }
+}
+
+/// Whether an entry is in the very language that the request likes best, and selected by everything else.
+fn speaks(entry: &Entry, request: &Fields) -> bool {
+    let facts = entry.facts();
+    let language = facts.fields.first("content-language");
+    language.is_some() && facts.vary.matches_language(request, language)
 }
 
 /// What the memory knows.

@@ -55,10 +55,15 @@ impl Exchange {
         };
         let context = Context { policy: &self.policy, asked: &fetch.asked, sent: fetch.sent, sequence: fetch.sequence };
         let matches = freshen::selects(&head.fields, stale.entry.origin_etag(), stale.entry.last_modified());
-        // RFC 9111 4.3.4: a 304 about something else updates nothing; what it was asked about is unchanged all the same.
-        let variant =
-            if matches { storing::freshen(&context, stale, &head.fields, now, worker) } else { stale.clone() };
         let key = &fetch.asked.keyed.key;
+        let variant = if matches {
+            storing::freshen(&context, stale, &head.fields, now, worker)
+        } else {
+            // RFC 9111 4.3.4: a 304 about something else updates nothing. This answer is as good as what was asked about;
+            // the next request asks for a whole response.
+            worker.shelf.forget(key, &stale.entry);
+            stale.clone()
+        };
         self.wake_followers(now, &fetch.asked, &variant, worker, out);
         wake_all(worker.flights.done(key, self.id), out);
         let status = CacheStatus {

@@ -7,7 +7,7 @@ use crate::decide::age::Times;
 use crate::decide::freshen;
 use crate::decide::identity::Identity;
 use crate::decide::store::{self, NotStored};
-use crate::decide::vary::VaryKey;
+use crate::decide::vary::{self as vary_rule, VaryKey};
 use crate::entry::{Entry, Facts};
 use crate::field::cache_control::CacheControl;
 use crate::field::cache_groups;
@@ -60,15 +60,13 @@ pub(super) fn store(context: &Context<'_>, whole: &Whole<'_>, worker: &mut Worke
         Vary::Any => return Err(NotStored::VaryAny),
         Vary::Names(names) => names,
     };
-    // What the primary key tells apart needs no second look; what a variant is compared by must be what was forwarded.
-    let secondary: Vec<String> = names.into_iter().filter(|name| !asked.keyed.covers.contains(name)).collect();
     let entry = Entry::new(Facts {
         url: keyed.url.clone(),
         status: whole.status,
         fields,
         body: Arc::from(whole.body),
         times: whole.times,
-        vary: VaryKey::of(&secondary, &asked.request.fields),
+        vary: vary_key(asked, names),
         tags,
         sequence: context.sequence,
         made_etag: whole.made_etag.is_some(),
@@ -133,22 +131,46 @@ pub(super) fn freshen(
     now: Timestamp,
     worker: &mut Worker,
 ) -> Variant {
+    let asked = context.asked;
     let head = ResponseHead { status: 304, fields: confirmation.clone(), ..ResponseHead::default() };
     let mut facts = stale.entry.facts().clone();
     // The update names the origin's validators only; one made here still fits the unchanged body.
     freshen::update(&mut facts.fields, &strip(context, confirmation));
+    let directives = CacheControl::of_response(&facts.fields, &asked.rules.targeted);
+    facts.fields = store::stored_fields(&asked.rules, &directives, &facts.fields);
     facts.times = super::response::times_of(&head, context.sent, now);
     facts.sequence = context.sequence;
-    let directives = CacheControl::of_response(&facts.fields, &context.asked.rules.targeted);
-    let forbidden = (directives.no_store || directives.private) && !context.asked.rules.override_unsafe;
+    let forbidden = (directives.no_store || directives.private) && !asked.rules.override_unsafe;
+    let keeps = !forbidden && selection_follows(asked, &mut facts);
     let variant = judge(context, Entry::new(facts));
-    let key = &context.asked.keyed.key;
-    if forbidden {
+    let key = &asked.keyed.key;
+    if !keeps || variant.entry.facts().vary != stale.entry.facts().vary {
         worker.shelf.forget(key, &stale.entry);
-    } else {
-        worker.shelf.insert(key, variant.clone(), context.asked.rules.limits.variants_per_key_max);
+    }
+    if keeps {
+        worker.shelf.insert(key, variant.clone(), asked.rules.limits.variants_per_key_max);
     }
     variant
+}
+
+/// What selects and what purges a freshened response follows its new fields. Says whether it may still be stored.
+fn selection_follows(asked: &Asked, facts: &mut Facts) -> bool {
+    let vary = vary::parse(&facts.fields);
+    if vary_rule::not_allowed(&vary, asked.rules.vary_allow.as_deref(), &asked.keyed.covers).is_some() {
+        return false;
+    }
+    let (Vary::Names(names), Ok(tags)) = (vary, tags(asked, &asked.rules, &facts.fields, &asked.keyed)) else {
+        return false;
+    };
+    facts.vary = vary_key(asked, names);
+    facts.tags = tags;
+    true
+}
+
+/// What the primary key tells apart needs no second look.
+fn vary_key(asked: &Asked, names: Vec<String>) -> VaryKey {
+    let secondary: Vec<String> = names.into_iter().filter(|name| !asked.keyed.covers.contains(name)).collect();
+    VaryKey::of(&secondary, &asked.request.fields)
 }
 
 fn strip(context: &Context<'_>, confirmation: &Fields) -> Fields {
