@@ -198,8 +198,7 @@ mod tests {
             fields.add(name, value);
         }
         fields.set("a", "9");
-        let seen: Vec<_> =
-            fields.iter().map(|f| format!("{}={}", f.name, String::from_utf8_lossy(&f.value))).collect();
+        let seen: Vec<_> = fields.iter().map(|f| format!("{}={}", f.name, String::from_utf8_lossy(&f.value))).collect();
         assert_eq!(seen, ["a=9", "b=2", "c=4"]);
         assert_eq!(fields.joined("a").unwrap(), b"9");
     }
