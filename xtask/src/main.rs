@@ -1,11 +1,13 @@
 //! The project's commands, called as `cargo xtask COMMAND`. Parses the command line and hands over; decides nothing else.
 
+mod bench;
 mod build;
 mod cargo;
+mod demo;
+mod envoy;
+mod http;
 mod paths;
-#[allow(dead_code, reason = "for servers of demo and bench")]
 mod ports;
-#[allow(dead_code, reason = "for servers of demo and bench")]
 mod process;
 mod setup;
 mod test;
@@ -17,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 /// The project's commands. A newcomer types `cargo xtask demo`, a developer `cargo xtask test`.
 #[derive(Parser)]
-#[command(bin_name = "cargo xtask", version, max_term_width = 100)]
+#[command(bin_name = "cargo xtask", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -27,7 +29,9 @@ struct Cli {
 enum Command {
     Setup(setup::Args),
     Build(build::Args),
+    Demo(demo::Args),
     Test(test::Args),
+    Bench(bench::Args),
     Tidy(tidy::Args),
 }
 
@@ -36,7 +40,9 @@ fn main() -> ExitCode {
     let outcome = process::die_with_children().and_then(|()| match cli.command {
         Command::Setup(args) => setup::main(&args),
         Command::Build(args) => build::main(&args),
+        Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Bench(args) => bench::main(&args),
         Command::Tidy(args) => tidy::main(&args),
     });
     match outcome {

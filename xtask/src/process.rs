@@ -41,13 +41,6 @@ pub fn die_with_children() -> Result<()> {
     .context("cannot handle Ctrl-C")
 }
 
-/// Waits for Ctrl-C, which ends the program (see [`die_with_children`]).
-pub fn wait_for_interrupt() -> ! {
-    loop {
-        thread::park();
-    }
-}
-
 /// A server in the background, with its output in a log file. Killed with its whole group on drop.
 #[derive(Debug)]
 pub struct Service {

@@ -1,0 +1,252 @@
+//! The tour: requests to the shop through Larder, one row each, and what each must come to.
+//! Policy policies/shop-api.json says why each is so; the API's own answers know nothing of caching.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::expect::{Expect, expect, is_hit};
+use super::stage::Stage;
+use super::table::Table;
+use crate::http::{self, Request, Response};
+
+/// How long the policy's shortest lifetime may take to be over.
+const STALE_WITHIN: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(50);
+/// How long the sales report takes the API.
+const REPORT: Duration = Duration::from_millis(300);
+
+/// A row of the tour.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// What it shows.
+    pub shows: &'static str,
+    /// The request, on one line.
+    pub request: String,
+    /// The status; 0 where no answer came.
+    pub status: u16,
+    /// The answer's `Cache-Status`.
+    pub cache_status: String,
+    /// How long it took, in milliseconds.
+    pub ms: f64,
+    /// The body's length.
+    pub bytes: usize,
+    /// The API's database queries so far.
+    pub queries: u64,
+    /// What is not as it should be.
+    pub problems: Vec<String>,
+}
+
+impl Row {
+    /// Whether it is what it should be.
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// Goes on the tour.
+pub fn run(stage: &mut Stage, table: &mut Table) -> Result<Vec<Row>> {
+    let mut tour = Tour { stage, table, rows: Vec::new() };
+    catalogue(&mut tour)?;
+    images(&mut tour)?;
+    errors(&mut tour)?;
+    personal(&mut tour)?;
+    write(&mut tour)?;
+    slow(&mut tour)?;
+    outage(&mut tour)?;
+    Ok(tour.rows)
+}
+
+fn catalogue(tour: &mut Tour<'_>) -> Result<()> {
+    let list = "/v1/products?per_page=10&sort=price";
+    let english = || get(list).field("accept-language", "en");
+    let first =
+        tour.ask("A miss: the API is asked, the answer kept", english(), &expect(200, "fwd=uri-miss; stored", 2))?;
+    let same = first.body.len();
+    tour.ask("A hit: no query", english(), &expect(200, "hit", 0).bytes(same))?;
+    let etag = etag(&first);
+    let conditional = english().field("if-none-match", etag.clone());
+    tour.ask("304: the browser has it already", conditional, &expect(304, "hit", 0).bytes(0).field("etag", etag))?;
+    let head = Request { method: "HEAD", ..english() };
+    let length = same.to_string();
+    tour.ask("HEAD, answered from the GET", head, &expect(200, "hit", 0).bytes(0).field("content-length", length))?;
+    let tracked = get("/v1/products?utm_source=mail&sort=price&per_page=10").field("accept-language", "en");
+    tour.ask("Tracking parameters and order do not matter", tracked, &expect(200, "hit", 0).bytes(same))?;
+    let british = get(list).field("accept-language", "en-GB,en;q=0.8");
+    tour.ask("Another browser that wants English", british, &expect(200, "hit", 0).bytes(same))?;
+    let german = get(list).field("accept-language", "de-AT,de;q=0.9,en;q=0.5");
+    let other = expect(200, "fwd=uri-miss; stored", 2).field("content-language", "de");
+    tour.ask("German is another entry", german.clone(), &other)?;
+    tour.ask("... and is kept beside the English one", german, &expect(200, "hit", 0).field("content-language", "de"))?;
+    Ok(())
+}
+
+fn images(tour: &mut Tour<'_>) -> Result<()> {
+    let image = "/v1/images/7.jpg";
+    tour.ask("A picture", get(image), &expect(200, "fwd=uri-miss; stored", 1))?;
+    let range = get(image).field("range", "bytes=0-1023");
+    tour.ask("A range of it, cut from the kept one", range, &expect(206, "hit", 0).bytes(1024))?;
+    Ok(())
+}
+
+fn errors(tour: &mut Tour<'_>) -> Result<()> {
+    let wrong = "/v1/products?category=unheard-of";
+    tour.ask("An error is not kept", get(wrong), &expect(400, "!stored; !hit", 1))?;
+    tour.ask("... so the API is asked again", get(wrong), &expect(400, "!stored; !hit", 1))?;
+    let missing = "/v1/products/999999";
+    tour.ask("404 is kept for ten seconds: the policy says so", get(missing), &expect(404, "stored", 1))?;
+    tour.ask("... which spares the API those who try numbers", get(missing), &expect(404, "hit", 0))?;
+    Ok(())
+}
+
+fn personal(tour: &mut Tour<'_>) -> Result<()> {
+    let account = |token: &str| get("/v1/account").field("authorization", format!("Bearer {token}"));
+    let own = || expect(200, "fwd=bypass; !stored", 2).field("cache-control", "private");
+    let alice = tour.ask("Alice's account: private, never kept", account("alice-token"), &own().says("Alice"))?;
+    let bob = tour.ask("Bob gets his own", account("bob-token"), &own().says("Bob"))?;
+    tour.also(etag(&alice) != etag(&bob), "Bob's ETag is Alice's");
+    let again = account("alice-token").field("if-none-match", etag(&alice));
+    tour.ask("... but Alice's browser need not load it again", again, &expect(304, "fwd=bypass", 2).bytes(0))?;
+    let theirs = account("bob-token").field("if-none-match", etag(&alice));
+    tour.ask("... and Bob's never takes hers for his", theirs, &own().says("Bob"))?;
+    Ok(())
+}
+
+fn write(tour: &mut Tour<'_>) -> Result<()> {
+    let product = "/v1/products/42";
+    tour.ask("A product", get(product), &expect(200, "fwd=uri-miss; stored", 1))?;
+    tour.ask("... kept", get(product), &expect(200, "hit", 0))?;
+    let patch = Request {
+        method: "PATCH",
+        body: br#"{"price_cents": 4242}"#.to_vec(),
+        ..get(product).field("content-type", "application/json")
+    };
+    tour.ask("A write goes to the API", patch, &expect(200, "fwd=method", PATCH_QUERIES).says("4242"))?;
+    tour.ask("... and the next reader sees it", get(product), &expect(200, "!hit; stored", 1).says("4242"))?;
+    let list = get("/v1/products?per_page=10&sort=price").field("accept-language", "en");
+    tour.ask("... so do readers of the list it is in", list, &expect(200, "!hit; stored", 2))?;
+    tour.ask("Pictures are as they were", get("/v1/images/7.jpg"), &expect(200, "hit", 0))?;
+    Ok(())
+}
+
+fn slow(tour: &mut Tour<'_>) -> Result<()> {
+    let report = "/v1/reports/sales";
+    let first = expect(200, "fwd=uri-miss; stored", 3).at_least(REPORT);
+    tour.ask("A slow report", get(report), &first)?;
+    tour.ask("... is slow once", get(report), &expect(200, "hit", 0))?;
+    Ok(())
+}
+
+fn outage(tour: &mut Tour<'_>) -> Result<()> {
+    let price = "/v1/products/42/price";
+    tour.ask("A price, fresh for two seconds", get(price), &expect(200, "fwd=uri-miss; stored", 1))?;
+    tour.stage.stop_api()?;
+    tour.table.event("the API is stopped");
+    tour.ask("What is fresh is still there", get("/v1/reports/sales"), &expect(200, "hit", 0))?;
+    let stale = expect(200, "fwd=stale; detail=stale-if-error", 0).says("4242");
+    tour.ask_until_stale("What is stale, too, where the policy says so", &get(price), &stale)?;
+    let unknown = expect(503, "fwd=uri-miss; !stored", 0);
+    tour.ask("A clean error for what was never asked", get("/v1/products/43"), &unknown)?;
+    let cart = get("/v1/cart").field("authorization", "Bearer alice-token");
+    tour.ask("... and for what is never kept", cart.clone(), &expect(503, "fwd=bypass; !stored", 0))?;
+    tour.stage.start_api()?;
+    tour.table.event("the API is started again");
+    let fresh = expect(200, "fwd=stale; stored", 1).says("4242");
+    tour.ask("Stale answers end with the outage", get(price), &fresh)?;
+    tour.ask("Errors, too: they were not kept", get("/v1/products/43"), &expect(200, "fwd=uri-miss; stored", 1))?;
+    tour.ask("Alice's cart is there", cart, &expect(200, "fwd=bypass; !stored", 2))?;
+    Ok(())
+}
+
+/// What changing a price takes the API.
+const PATCH_QUERIES: u64 = 3;
+
+struct Tour<'a> {
+    stage: &'a mut Stage,
+    table: &'a mut Table,
+    rows: Vec<Row>,
+}
+
+impl Tour<'_> {
+    /// Sends a request, makes it a row and prints that. An empty answer stands for none.
+    fn ask(&mut self, shows: &'static str, request: Request, expected: &Expect) -> Result<Response> {
+        let before = self.stage.queries()?;
+        let sent = http::send(self.stage.port(), &request);
+        self.record(shows, &request, expected, before, sent)
+    }
+
+    /// Like `ask`, as often as the answer is still a fresh one; the row is the first that is not.
+    fn ask_until_stale(&mut self, shows: &'static str, request: &Request, expected: &Expect) -> Result<Response> {
+        let before = self.stage.queries()?;
+        let deadline = Instant::now() + STALE_WITHIN;
+        let mut sent = http::send(self.stage.port(), request);
+        while sent.as_ref().is_ok_and(is_hit) && Instant::now() < deadline {
+            thread::sleep(POLL);
+            sent = http::send(self.stage.port(), request);
+        }
+        self.record(shows, request, expected, before, sent)
+    }
+
+    fn record(
+        &mut self,
+        shows: &'static str,
+        request: &Request,
+        expected: &Expect,
+        before: u64,
+        sent: Result<Response>,
+    ) -> Result<Response> {
+        let queries = self.stage.queries()?;
+        let (response, problems) = match sent {
+            Ok(response) => {
+                let problems = expected.problems(&response, queries - before);
+                (response, problems)
+            }
+            Err(error) => {
+                let none = Response { status: 0, fields: Vec::new(), body: Vec::new(), took: Duration::ZERO };
+                (none, vec![format!("no answer: {error:#} (Envoy's log: {})", self.stage.envoy_log().display())])
+            }
+        };
+        let row = Row {
+            shows,
+            request: shown(request),
+            status: response.status,
+            cache_status: response.field("cache-status").unwrap_or("(none)").to_owned(),
+            ms: (response.took.as_secs_f64() * 1e5).round() / 100.0,
+            bytes: response.body.len(),
+            queries,
+            problems,
+        };
+        self.table.row(&row);
+        self.rows.push(row);
+        Ok(response)
+    }
+
+    /// One more thing that must hold for the last row.
+    fn also(&mut self, holds: bool, problem: &str) {
+        if let Some(row) = self.rows.last_mut().filter(|_| !holds) {
+            row.problems.push(problem.to_owned());
+        }
+    }
+}
+
+fn get(target: &str) -> Request {
+    Request::get(target)
+}
+
+fn etag(response: &Response) -> String {
+    response.field("etag").unwrap_or("\"none was given\"").to_owned()
+}
+
+/// The request on one line, with the fields that matter, shortened where they are long.
+fn shown(request: &Request) -> String {
+    let mut text = format!("{} {}", request.method, request.target);
+    for (name, value) in request.fields.iter().filter(|(name, _)| *name != "content-type") {
+        let value = value.strip_prefix("Bearer ").unwrap_or(value);
+        let short: String = value.chars().take(12).collect();
+        let dots = if short.len() < value.len() { ".." } else { "" };
+        text.push_str(&format!(" [{name}: {short}{dots}]"));
+    }
+    text
+}
