@@ -1,0 +1,132 @@
+//! The root context: configuration, housekeeping, background calls.
+//!
+//! Envoy configures twice on its main thread and once per worker; a configuration touches nothing that is shared. A reload
+//! makes a new root in the same VM; the old one goes when its streams and its background calls are over.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use larder_core::Effect;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+
+use crate::config::Settings;
+use crate::effects::{self, Asker, Here};
+use crate::raw::{self, Buffer, Level};
+use crate::stream::HttpStream;
+use crate::vm::{self, Plugin};
+use crate::{hop, metrics, peers, refresh};
+
+/// A root context.
+pub struct Root {
+    id: u32,
+    plugin: Option<Rc<Plugin>>,
+    leaving: bool,
+}
+
+thread_local! {
+    static PLUGINS: RefCell<BTreeMap<u32, Rc<Plugin>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// The configuration of a root.
+pub fn plugin_of(root: u32) -> Option<Rc<Plugin>> {
+    PLUGINS.with_borrow(|plugins| plugins.get(&root).cloned())
+}
+
+impl Root {
+    /// A root that is not configured yet.
+    pub fn new(id: u32) -> Self {
+        Self { id, plugin: None, leaving: false }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, header_count: usize, body_size: usize, _: usize) {
+        refresh::answered(token, header_count, body_size);
+        if self.leaving && refresh::pending(self.id) == 0 {
+            let _ = raw::act_for(self.id);
+            let _ = raw::done();
+        }
+    }
+
+    fn on_done(&mut self) -> bool {
+        if let Some(cache) = self.plugin.as_ref().and_then(|plugin| plugin.known_cache()) {
+            cache.borrow_mut().send_counts();
+        }
+        self.leaving = refresh::pending(self.id) > 0;
+        !self.leaving
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _: usize) -> bool {
+        let configuration = raw::buffer(Buffer::PluginConfiguration, 0, usize::MAX).unwrap_or_default();
+        match Settings::parse(&configuration) {
+            Ok(settings) => {
+                let tick = u32::try_from(settings.tick.0).unwrap_or(u32::MAX);
+                let plugin = Plugin::new(self.id, settings);
+                PLUGINS.with_borrow_mut(|plugins| plugins.insert(self.id, plugin.clone()));
+                self.plugin = Some(plugin);
+                peers::prepare();
+                let _ = raw::tick_every(tick);
+                true
+            }
+            Err(errors) => {
+                for error in errors {
+                    raw::log(Level::Error, &format!("larder: {error}"));
+                }
+                raw::log(Level::Error, "larder: the configuration is refused");
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        // Envoy ticks on threads that serve nobody, too: they have no cache.
+        let Some(plugin) = &self.plugin else { return };
+        let Some(cache) = plugin.known_cache() else { return };
+        let now = vm::now();
+        let overdue = cache.borrow_mut().worker.flights.overdue(now);
+        if !overdue.is_empty() {
+            let effects = overdue.into_iter().map(|(id, wake)| Effect::Wake(id, wake)).collect();
+            let asker = Asker { context: self.id, plugin: plugin.clone(), cache: cache.clone() };
+            effects::carry_out(Here::Root(self.id), &asker, now, effects);
+        }
+        peers::tick();
+        cache.borrow_mut().send_counts();
+        metrics::send_gauges();
+    }
+
+    fn on_queue_ready(&mut self, queue: u32) {
+        if queue == hop::HOP {
+            refresh::run_queued();
+        } else {
+            peers::hear();
+        }
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        match &self.plugin {
+            Some(plugin) => Some(Box::new(HttpStream::new(id, plugin.clone()))),
+            None => Some(Box::new(Unconfigured)),
+        }
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        PLUGINS.with_borrow_mut(|plugins| plugins.remove(&self.id));
+        refresh::abandon(self.id);
+    }
+}
+
+/// A stream of a root that has no configuration: everything passes.
+struct Unconfigured;
+
+impl Context for Unconfigured {}
+impl HttpContext for Unconfigured {}

@@ -1,0 +1,141 @@
+//! What the streams of one VM share: the caches, the streams that wait, the clock.
+//!
+//! A VM serves one thread. Its memory outlives configurations: a reload makes a new root in the same VM, which takes over the
+//! cache of its `root_id`. Filters with different root ids have caches of their own, since the same URL may mean
+//! different things to them.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use larder_core::purge::{Mode, Scope};
+use larder_core::time::Timestamp;
+use larder_core::worker::Worker;
+
+use crate::config::Settings;
+use crate::stream::Stream;
+use crate::{metrics, peers, raw};
+
+/// A configuration in force, shared by its root and the streams made under it.
+#[derive(Debug)]
+pub struct Plugin {
+    /// The root's context number.
+    pub root: u32,
+    /// What was configured.
+    pub settings: Settings,
+    /// The root id, which names the cache.
+    name: Vec<u8>,
+    cache: OnceCell<SharedCache>,
+}
+
+/// A cache, as streams and roots hold it.
+pub type SharedCache = Rc<RefCell<Cache>>;
+
+/// The core's worker, and whose counters are in it.
+#[derive(Debug)]
+pub struct Cache {
+    /// The core's side.
+    pub worker: Worker,
+    /// Under whose policy the tally counts.
+    tallied: Rc<Plugin>,
+}
+
+thread_local! {
+    static CACHES: RefCell<Vec<(Vec<u8>, SharedCache)>> = const { RefCell::new(Vec::new()) };
+    static WAITING: RefCell<BTreeMap<u32, Rc<RefCell<Stream>>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// The host's wall clock.
+pub fn now() -> Timestamp {
+    Timestamp(raw::now_nanos() / 1_000_000)
+}
+
+impl Plugin {
+    /// A configuration. Touches nothing that is shared: Envoy configures on threads that serve nobody.
+    pub fn new(root: u32, settings: Settings) -> Rc<Self> {
+        let name = raw::property("plugin_root_id").unwrap_or_default();
+        Rc::new(Self { root, settings, name, cache: OnceCell::new() })
+    }
+
+    /// The cache, made at the first request of the VM. `salt` is what an attacker does not know.
+    pub fn cache(self: &Rc<Self>, salt: impl FnOnce() -> u64) -> SharedCache {
+        if let Some(cache) = self.cache.get() {
+            return cache.clone();
+        }
+        let cache = self.adopted().unwrap_or_else(|| {
+            let worker = Worker::new(self.settings.l1_bytes, salt());
+            let cache = Rc::new(RefCell::new(Cache { worker, tallied: self.clone() }));
+            CACHES.with_borrow_mut(|caches| caches.push((self.name.clone(), cache.clone())));
+            peers::join();
+            cache
+        });
+        let _ = self.cache.set(cache.clone());
+        cache
+    }
+
+    /// The cache, where the VM has one already.
+    pub fn known_cache(self: &Rc<Self>) -> Option<SharedCache> {
+        if self.cache.get().is_none() {
+            let _ = self.cache.set(self.adopted()?);
+        }
+        self.cache.get().cloned()
+    }
+
+    /// Takes over the cache that an earlier configuration filled, and the purges meant for this VM.
+    fn adopted(self: &Rc<Self>) -> Option<SharedCache> {
+        let cache = CACHES.with_borrow(|caches| {
+            let (_, cache) = caches.iter().find(|(name, _)| *name == self.name)?;
+            Some(cache.clone())
+        })?;
+        cache.borrow_mut().worker.shelf.set_bytes_max(self.settings.l1_bytes);
+        peers::join();
+        Some(cache)
+    }
+}
+
+impl Cache {
+    /// The worker, for calls under this configuration. Counters belong to a policy's routes: those of another are sent first.
+    pub fn worker_for(&mut self, plugin: &Rc<Plugin>) -> &mut Worker {
+        if !Rc::ptr_eq(&self.tallied, plugin) {
+            self.send_counts();
+            self.tallied = plugin.clone();
+        }
+        &mut self.worker
+    }
+
+    /// Sends the counters.
+    pub fn send_counts(&mut self) {
+        metrics::send(&self.tallied.settings.policy, &mut self.worker);
+    }
+}
+
+/// Takes up a purge in every cache of this VM.
+pub fn purge(scope: &Scope, mode: Mode, except: Option<&SharedCache>) {
+    let caches = CACHES.with_borrow(|caches| caches.iter().map(|(_, cache)| cache.clone()).collect::<Vec<_>>());
+    for cache in caches {
+        if !except.is_some_and(|except| Rc::ptr_eq(except, &cache)) {
+            cache.borrow_mut().worker.purge(scope.clone(), mode);
+        }
+    }
+}
+
+/// Bytes and keys in memory, over all caches of this VM.
+pub fn in_memory() -> (u64, u64) {
+    CACHES.with_borrow(|caches| {
+        caches.iter().fold((0, 0), |(bytes, keys), (_, cache)| {
+            let cache = cache.borrow();
+            let shelf = &cache.worker.shelf;
+            (shelf.bytes().saturating_add(bytes), (shelf.len() as u64).saturating_add(keys))
+        })
+    })
+}
+
+/// Notes a stream that waits: it may be woken by another's callback.
+pub fn wait(id: u32, stream: Rc<RefCell<Stream>>) {
+    WAITING.with_borrow_mut(|waiting| waiting.insert(id, stream));
+}
+
+/// A stream that no longer waits.
+pub fn stop_waiting(id: u32) -> Option<Rc<RefCell<Stream>>> {
+    WAITING.with_borrow_mut(|waiting| waiting.remove(&id))
+}
