@@ -90,7 +90,7 @@ fn exchange(port: u16, request: &Request) -> Result<Response> {
 }
 
 fn encode(port: u16, request: &Request) -> Vec<u8> {
-    let mut head = format!("{} {} HTTP/1.1\r\nhost: localhost:{port}\r\n", request.method, request.target);
+    let mut head = format!("{} {} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n", request.method, request.target);
     for (name, value) in &request.fields {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

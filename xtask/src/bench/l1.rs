@@ -26,7 +26,7 @@ const NOT_MODIFIED: &str = "304 of 1 KB";
 
 const DIRECT: &str = "direct_response";
 const NATIVE: &str = "cache_v2";
-const PROXY: &str = "nginx behind";
+const PROXY: &str = "proxy_to_nginx";
 
 const GOALS: &[Goal] = &[
     Goal { case: SIZES[0].0, against: DIRECT, at_most: 1.35 },
