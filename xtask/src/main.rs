@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod cargo;
+mod conformance;
 mod demo;
 mod envoy;
 mod http;
@@ -32,6 +33,7 @@ enum Command {
     Demo(demo::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Conformance(conformance::Args),
     Tidy(tidy::Args),
 }
 
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Conformance(args) => conformance::main(&args),
         Command::Tidy(args) => tidy::main(&args),
     });
     match outcome {
