@@ -21,7 +21,8 @@ fn a_request_reaches_the_origin_and_its_answer_the_client() {
         [
             "request headers end=true",
             "response headers end=false details=via_upstream",
-            "response body 5 end=true",
+            "response body 5 end=false",
+            "response body 0 end=true",
             "log 0 0",
             "done",
             "delete"

@@ -65,6 +65,11 @@ impl Vm {
 
     pub fn on_data(&mut self, context: u32, direction: Direction, data: Vec<u8>, end: bool) {
         self.touch(context);
+        if direction == Direction::Request
+            && let Some(id) = self.stream(context).map(|stream| stream.id)
+        {
+            self.record(id, |record| record.request_bytes += data.len() as u64);
+        }
         let Some(half) = self.half(context, direction) else { return };
         half.complete |= end;
         if half.iteration == Iteration::StopAll {
@@ -181,11 +186,11 @@ impl Vm {
         if !stream.in_vm || stream.failure_reply_sent {
             return Decision::Continue;
         }
+        if self.failed && self.fail_open {
+            return Decision::Continue;
+        }
         let answer = self.invoke(callback, context, arguments);
         if self.failed {
-            if self.fail_open {
-                return Decision::Continue;
-            }
             self.fail_stream(context);
             self.drain();
             return Decision::Stop;

@@ -143,11 +143,11 @@ impl LocalReply {
         if let Some(status) = self.grpc_status {
             headers.set("grpc-status", status.to_string());
         }
-        headers.remove("content-length");
         if self.body.is_empty() {
+            headers.remove("content-length");
             headers.remove("content-type");
         } else {
-            headers.append("content-length", self.body.len().to_string());
+            headers.set("content-length", self.body.len().to_string());
             if !headers.contains("content-type") {
                 headers.append("content-type", "text/plain");
             }
@@ -170,9 +170,7 @@ pub(crate) fn client_headers(
     if status != 101 {
         out.remove("connection");
     }
-    for name in ["transfer-encoding", "keep-alive", "proxy-connection"] {
-        out.remove(name);
-    }
+    out.remove("transfer-encoding");
     if !out.contains("date") {
         out.append("date", httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_nanos(now)));
     }

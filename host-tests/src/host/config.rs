@@ -106,7 +106,7 @@ pub struct Config {
     pub allow_on_headers_stop_iteration: bool,
     /// Default [`FailurePolicy::Reload`].
     pub failure_policy: FailurePolicy,
-    /// After a trap, a VM younger than this is not replaced yet and requests get a 503. Default zero.
+    /// A VM that replaced a dead one is itself not replaced before this time; requests get a 503 meanwhile. Default 1 s.
     pub reload_backoff: Duration,
     /// The routes. Default: everything to `origin`.
     pub routes: Vec<Route>,
@@ -151,7 +151,7 @@ impl Default for Config {
             vm_id: "larder".to_owned(),
             allow_on_headers_stop_iteration: true,
             failure_policy: FailurePolicy::Reload,
-            reload_backoff: Duration::ZERO,
+            reload_backoff: Duration::from_secs(1),
             routes: vec![Route::new("/", "origin")],
             clusters: Vec::new(),
             buffer_limit_bytes: 1 << 20,

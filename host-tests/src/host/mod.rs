@@ -158,6 +158,7 @@ impl Host {
                 last_activity: now,
                 code_details: None,
                 response_code: None,
+                request_bytes: 0,
                 ended: false,
             };
             world.streams.insert(id, record);
@@ -167,7 +168,12 @@ impl Host {
         let has_more = request.open || request.trailers.is_some();
         vm.on_headers(context, Direction::Request, headers, request.body.is_empty() && !has_more);
         if !request.body.is_empty() {
-            vm.on_data(context, Direction::Request, request.body, !has_more);
+            // HTTP/1's end is an event of its own, after the last byte.
+            let frame_ends = !has_more && request.protocol == Protocol::Http2;
+            vm.on_data(context, Direction::Request, request.body, frame_ends);
+            if !has_more && !frame_ends {
+                vm.on_data(context, Direction::Request, Vec::new(), true);
+            }
         }
         if let Some(trailers) = request.trailers {
             vm.on_trailers(context, Direction::Request, trailers);
@@ -279,7 +285,8 @@ impl Host {
             let config = &world.config;
             (config.failure_policy, config.reload_backoff, world.now, config.plugin_config.clone())
         };
-        if policy != FailurePolicy::Reload || now < vm.created.saturating_add(backoff.as_nanos() as u64) {
+        let young = now < vm.created.saturating_add(backoff.as_nanos() as u64);
+        if policy != FailurePolicy::Reload || (young && self.workers[worker].vms.len() > 1) {
             return false;
         }
         let generation = self.workers[worker].vms.len();

@@ -136,7 +136,7 @@ impl UpstreamFailure {
         match self {
             Self::ConnectionRefused => (
                 503,
-                "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused",
+                "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
                 "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}",
             ),
             Self::ConnectionReset => (

@@ -41,7 +41,9 @@ pub(crate) fn get(state: &mut VmState, path: &[u8]) -> Option<Vec<u8>> {
     }
     let now = world.now;
     let record = world.streams.get(&id)?;
-    if let Some(value) = record.properties.get(path) {
+    if parts.len() == 1
+        && let Some(value) = record.properties.get(path)
+    {
         return Some(value.clone());
     }
     match parts.as_slice() {
@@ -58,6 +60,7 @@ pub(crate) fn get(state: &mut VmState, path: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Properties of a stream can be added; elsewhere there is nothing to hold them.
+/// One whose path has several parts is kept but cannot be read back by its path: Envoy looks its first part up alone.
 pub(crate) fn set(state: &mut VmState, path: Vec<u8>, value: Vec<u8>) -> Result<(), Status> {
     let id = state.stream().map(|stream| stream.id).ok_or(Status::NotFound)?;
     if let Some(record) = state.world.borrow_mut().streams.get_mut(&id) {
@@ -87,6 +90,7 @@ fn request_attribute(parts: &[&str], headers: &Headers, record: &StreamRecord, n
         ["time"] => Some((record.started as i64).to_le_bytes().to_vec()),
         ["duration"] if record.ended => Some((now.saturating_sub(record.started) as i64).to_le_bytes().to_vec()),
         ["headers", name] => header(name),
+        ["size"] => Some((record.request_bytes as i64).to_le_bytes().to_vec()),
         _ => None,
     }
 }

@@ -34,7 +34,9 @@ impl Host {
         self.world.borrow().streams.values().filter(|record| record.upstream.is_some()).count()
     }
 
-    /// The origin answers a stream's request, all at once.
+    /// The origin answers a stream's request over HTTP/1.1, all at once.
+    ///
+    /// The end comes as an event of its own after the last byte of the body, as it does in Envoy.
     ///
     /// # Panics
     /// If nothing was forwarded for the stream, or it was answered before.
@@ -48,10 +50,11 @@ impl Host {
             return;
         }
         if !body.is_empty() {
-            self.respond_body(stream, body, trailers.is_none());
+            self.respond_body(stream, body, false);
         }
-        if let Some(trailers) = trailers {
-            self.respond_trailers(stream, trailers);
+        match trailers {
+            Some(trailers) => self.respond_trailers(stream, trailers),
+            None => self.respond_body(stream, [], true),
         }
     }
 
@@ -66,10 +69,10 @@ impl Host {
             let envoy_headers = world.config.envoy_headers;
             let record = world.streams.get_mut(&stream).expect("a stream of this host");
             let upstream = record.upstream.as_mut().expect("nothing was forwarded for this stream");
-            assert!(!upstream.answered, "the origin has answered this request already");
             if upstream.reset {
                 return;
             }
+            assert!(!upstream.answered, "the origin has answered this request already");
             upstream.answered = true;
             upstream.deadline = None;
             record.code_details = Some("via_upstream".to_owned());
@@ -124,7 +127,9 @@ impl Host {
             if out {
                 vm.finish(context, Outcome::Aborted, Some("upstream_reset_after_response_started{protocol_error}"));
             } else {
-                let reply = LocalReply::envoy(502, "", "upstream_reset_after_response_started{protocol_error}");
+                const BROKEN: &str =
+                    "upstream connect error or disconnect/reset before headers. reset reason: protocol error";
+                let reply = LocalReply::envoy(502, BROKEN, "upstream_reset_after_response_started{protocol_error}");
                 vm.local_reply(context, reply);
             }
         });
@@ -152,7 +157,14 @@ impl Host {
 
     /// A called cluster answers. Nothing happens if the call is no longer waited for.
     pub fn answer_call(&mut self, call: CallId, response: Response) {
-        let headers = codec::parsed(&response.framed(), Direction::Response);
+        let mut headers = codec::parsed(&response.framed(), Direction::Response);
+        if self.world.borrow().config.envoy_headers {
+            headers.set("x-envoy-upstream-service-time", "0");
+        }
+        self.reply_to_call(call, headers, response);
+    }
+
+    fn reply_to_call(&mut self, call: CallId, headers: Headers, response: Response) {
         let limit = self.world.borrow().config.call_body_limit_bytes;
         let reply = if response.body.len() > limit {
             CallReply::Failed
@@ -170,11 +182,23 @@ impl Host {
     /// The called cluster cannot be reached: the plugin gets Envoy's own 503.
     pub fn refuse_call(&mut self, call: CallId) {
         let (status, body, _) = UpstreamFailure::ConnectionRefused.reply();
-        self.answer_call(call, Response::new(status).header("content-type", "text/plain").body(body));
+        self.local_call_reply(call, status, body);
+    }
+
+    /// The connection breaks before the call's answer: the plugin gets Envoy's own 503.
+    pub fn reset_call(&mut self, call: CallId) {
+        let (status, body, _) = UpstreamFailure::ConnectionReset.reply();
+        self.local_call_reply(call, status, body);
+    }
+
+    /// Envoy's own reply to a call: three headers, no service time.
+    fn local_call_reply(&mut self, call: CallId, status: u16, body: &str) {
+        let response = Response::new(status).header("content-type", "text/plain").body(body);
+        self.reply_to_call(call, response.framed(), response);
     }
 
     pub(super) fn call_timed_out(&mut self, call: CallId) {
-        self.answer_call(call, Response::new(504).header("content-type", "text/plain").body(CALL_TIMED_OUT));
+        self.local_call_reply(call, 504, CALL_TIMED_OUT);
     }
 
     fn finish_call(&mut self, call: CallId, reply: CallReply) {

@@ -37,6 +37,7 @@ pub(crate) struct StreamRecord {
     pub last_activity: u64,
     pub code_details: Option<String>,
     pub response_code: Option<u16>,
+    pub request_bytes: u64,
     pub ended: bool,
 }
 

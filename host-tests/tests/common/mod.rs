@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod pins;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
