@@ -9,7 +9,7 @@ use crate::http::Response;
 pub struct Expect {
     status: u16,
     cache: &'static str,
-    queries: u64,
+    queries: Option<u64>,
     bytes: Option<usize>,
     fields: Vec<(&'static str, String)>,
     body: Option<String>,
@@ -19,10 +19,24 @@ pub struct Expect {
 /// An answer of this status, with a `Cache-Status` that has these parameters (`fwd=uri-miss; stored`; `!stored` must be missing), for
 /// which the API ran so many queries.
 pub fn expect(status: u16, cache: &'static str, queries: u64) -> Expect {
-    Expect { status, cache, queries, bytes: None, fields: Vec::new(), body: None, at_least: Duration::ZERO }
+    Expect {
+        status,
+        cache,
+        queries: Some(queries),
+        bytes: None,
+        fields: Vec::new(),
+        body: None,
+        at_least: Duration::ZERO,
+    }
 }
 
 impl Expect {
+    /// For which the API ran some queries: how many a write takes is its own business.
+    pub fn some_queries(mut self) -> Self {
+        self.queries = None;
+        self
+    }
+
     /// With a body of this length.
     pub fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = Some(bytes);
@@ -54,8 +68,12 @@ impl Expect {
             problems.push(format!("status {} instead of {}", response.status, self.status));
         }
         problems.extend(self.cache_problems(response.field("cache-status")));
-        if queries != self.queries {
-            problems.push(format!("the API ran {queries} queries for it instead of {}", self.queries));
+        match self.queries {
+            Some(expected) if queries != expected => {
+                problems.push(format!("the API ran {queries} queries for it instead of {expected}"));
+            }
+            None if queries == 0 => problems.push("the API ran no query for it".to_owned()),
+            _ => {}
         }
         if let Some(bytes) = self.bytes.filter(|bytes| *bytes != response.body.len()) {
             problems.push(format!("a body of {} bytes instead of {bytes}", response.body.len()));
@@ -166,6 +184,8 @@ mod tests {
         for part in ["status 404", "not hit", "not !stored", "2 queries", "2 bytes", "etag is", "without x", "only"] {
             assert!(problems.contains(part), "{part} in {problems}");
         }
+        let idle = expect(200, "hit", 0).some_queries().problems(&response(200, "Larder; hit", ""), 0);
+        assert_eq!(idle, ["the API ran no query for it"]);
         let silent = Response { fields: Vec::new(), ..response(200, "", "") };
         assert!(expect(200, "", 0).problems(&silent, 0).join("").contains("no Cache-Status"));
     }

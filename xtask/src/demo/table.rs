@@ -71,7 +71,7 @@ fn line(
     queries: &str,
     cache: &str,
 ) -> String {
-    format!("{mark:<4}{shows:<50}{request:<72}{status:>6}{time:>10}{bytes:>8}{queries:>8}  {cache}")
+    format!("{mark:<4}{shows:<47}{request:<69}{status:>6}{time:>10}{bytes:>8}{queries:>8}  {cache}")
 }
 
 /// How it went, with the failing rows explained.
