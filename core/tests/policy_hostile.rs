@@ -190,6 +190,13 @@ fn large_files_are_read_in_time_or_refused() {
     };
     assert!(check(&with(2_000), &mut dice));
     assert!(!check(&with(20_001), &mut dice), "more than 20,000 routes");
+    // Thousands of classes, and as many routes that name a class which is not there.
+    let classes: Vec<_> = (0..4_000).map(|n| format!("\"class-number-{n}\":{{}}")).collect();
+    let lost = (0..10_000).map(|n| format!("{{\"name\":\"r{n}\",\"path\":\"/r{n}\",\"class\":\"class-numbre-{n}\"}}"));
+    let routes = lost.collect::<Vec<_>>().join(",");
+    let text =
+        format!("{{\"version\":1,\"name\":\"large\",\"classes\":{{{}}},\"routes\":[{routes}]}}", classes.join(","));
+    assert!(!check(&text, &mut dice));
     // As many errors as fit: counted, not kept.
     let wrong = format!("{{\"version\":1,\"name\":\"large\",\"routes\":[{}0]}}", "0,".repeat(15_000));
     let errors = Policy::parse(&wrong).unwrap_err();

@@ -275,6 +275,18 @@ fn requests_without_a_route_are_under_the_defaults() {
 }
 
 #[test]
+fn aims_are_laid_over_one_another_too() {
+    let policy = policy(
+        r#""defaults": {"target_hit_ratio": 0.5, "warm": [{"url": "/a", "every": "1m"}]},
+           "routes": [{"name": "a", "path": "/a"}, {"name": "b", "path": "/b", "target_hit_ratio": 0.9, "warm": []},
+                      {"name": "c", "path": "/c", "class": "never"}]"#,
+    );
+    let aims: Vec<_> =
+        policy.routes().map(|summary| (summary.aims.warm.len(), summary.aims.target_hit_ratio)).collect();
+    assert_eq!(aims, [(1, Some(0.5)), (0, Some(0.9)), (0, Some(0.5))]);
+}
+
+#[test]
 fn another_text_is_another_revision() {
     let one = policy(r#""routes": []"#);
     assert_eq!(one.revision, policy(r#""routes": []"#).revision);

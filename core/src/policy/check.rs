@@ -13,7 +13,7 @@ use super::model::{
 };
 use super::path::PathTemplate;
 use super::rules::Kind;
-use super::spanned::{Node, Quoted, Value};
+use super::spanned::Quoted;
 use super::template::Template;
 use crate::time::{Millis, Seconds};
 
@@ -88,11 +88,12 @@ pub(crate) fn class(name: &Name, class: &Class, of: &Layer, cx: &mut Errors) {
 }
 
 /// Checks that routes have names of their own.
-pub(crate) fn route_names(routes: &[Route], root: &Node, cx: &mut Errors) {
+pub(crate) fn route_names(routes: &[Route], paths: &[Vec<Step>], cx: &mut Errors) {
     let mut seen = BTreeSet::new();
-    for (index, name) in routes.iter().enumerate().filter_map(|(i, route)| Some((i, &route.name.as_ref()?.0))) {
+    for (name, path) in routes.iter().zip(paths).filter_map(|(route, path)| Some((&route.name.as_ref()?.0, path))) {
         if !seen.insert(name) {
-            let place = ["routes".into(), place_of_route(root, index).into(), "name".into()];
+            let mut place = path.clone();
+            place.push("name".into());
             cx.add(&place, Problem::new(format!("another route is named {} already", Quoted(name))));
         }
     }
@@ -419,24 +420,5 @@ fn templates(route: &Route, path: &PathTemplate, layers: &Layers, cx: &mut Error
     if let Some(layer) = layers.owner(|s| s.invalidate.as_ref().is_some_and(|i| i.paths.is_some())) {
         let paths = layer.settings.invalidate.iter().flat_map(|i| i.paths.iter().flatten());
         check(layer, &["invalidate", "paths"], paths.map(|path| &path.0).collect());
-    }
-}
-
-/// The place in the file of the route at `index` of the model, which lacks what is no object.
-pub(crate) fn place_of_route(root: &Node, index: usize) -> usize {
-    let Some(Value::Array(nodes)) = member(root, "routes").map(|node| &node.value) else { return index };
-    let objects = nodes.iter().enumerate().filter(|(_, node)| matches!(node.value, Value::Object(_)));
-    objects.map(|(place, _)| place).nth(index).unwrap_or(index)
-}
-
-/// Whether there is anything at `path`, right or wrong.
-pub(crate) fn is_in_file(root: &Node, path: &[&str]) -> bool {
-    path.iter().try_fold(root, |node, key| member(node, key)).is_some()
-}
-
-fn member<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
-    match &node.value {
-        Value::Object(members) => members.iter().find(|m| m.key == key).map(|m| &m.node),
-        _ => None,
     }
 }

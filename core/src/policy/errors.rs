@@ -209,9 +209,14 @@ impl Collected {
         self.found.iter().any(|(_, found, _)| path(found))
     }
 
+    /// Whether further errors are only counted.
+    pub fn is_full(&self) -> bool {
+        self.found.len() >= ERRORS_MAX
+    }
+
     /// Adds an error at byte `at`. The same error at the same place counts once.
     pub fn add(&mut self, at: usize, path: &[Step], problem: Problem) {
-        if self.found.len() >= ERRORS_MAX {
+        if self.is_full() {
             self.left_out += 1;
             return;
         }

@@ -15,6 +15,7 @@ mod kinds;
 pub mod model;
 mod nearest;
 mod path;
+mod resolve;
 mod router;
 pub mod rules;
 #[cfg(any(test, feature = "schema"))]
@@ -24,7 +25,7 @@ pub mod template;
 
 use std::sync::Arc;
 
-pub use compile::{NO_CLASS, NO_ROUTE};
+pub use compile::{Aims, NO_CLASS, NO_ROUTE};
 pub use decode::Named;
 pub use errors::{ERRORS_MAX, PolicyError, PolicyErrors};
 pub use hosts::HostPattern;
@@ -72,6 +73,8 @@ pub struct RouteSummary<'a> {
     pub route: &'a Route,
     /// The rules in force.
     pub rules: &'a Arc<Rules>,
+    /// What is kept warm and which hit ratio is aimed at.
+    pub aims: &'a Aims,
 }
 
 impl Policy {
@@ -111,7 +114,8 @@ impl Policy {
     /// The routes in order of the file, with the rules in force. `rules.index` is a route's place here.
     pub fn routes(&self) -> impl ExactSizeIterator<Item = RouteSummary<'_>> {
         let routes = self.file.routes.as_deref().unwrap_or_default();
-        routes.iter().zip(&self.compiled.rules).map(|(route, rules)| RouteSummary { route, rules })
+        let compiled = self.compiled.rules.iter().zip(&self.compiled.aims);
+        routes.iter().zip(compiled).map(|(route, (rules, aims))| RouteSummary { route, rules, aims })
     }
 
     /// The rules of requests that no route matches: `defaults` over the built-in defaults.

@@ -2,6 +2,8 @@
 
 /// Longest name that is compared: bounds the work a hostile file can ask for.
 const NAME_BYTES_MAX: usize = 64;
+/// Most names that are compared.
+const NAMES_MAX: usize = 256;
 
 /// The name in `known` that is closest to `typed`, where one is close enough to be what was meant.
 pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -11,7 +13,7 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
     let typed = plain(typed);
     let far = (typed.len() / 3).max(1);
     let mut best: Option<(usize, &str)> = None;
-    for name in known.into_iter().filter(|name| name.len() <= NAME_BYTES_MAX) {
+    for name in known.into_iter().take(NAMES_MAX).filter(|name| name.len() <= NAME_BYTES_MAX) {
         let mut steps = distance(&typed, &plain(name));
         if steps > far && typed.len() >= 3 && (plain(name).starts_with(&typed) || typed.starts_with(&plain(name))) {
             steps = far; // `browser` for `browser_ttl`

@@ -87,7 +87,10 @@ pub(crate) fn decode_object<T: Object>(node: &Node, cx: &mut Cx) -> Option<T> {
         if is_repeated(members, index) {
             cx.problem_in(member.key.as_str(), member.key_at, Problem::new("this field is here twice"));
         } else if !object.member(member, cx) {
-            cx.problem_in(member.key.as_str(), member.key_at, unknown_field(&member.key, &T::fields()));
+            // Hints cost more than errors: none for those that are only counted.
+            let full = cx.errors.is_full();
+            let problem = if full { Problem::default() } else { unknown_field(&member.key, &T::fields()) };
+            cx.problem_in(member.key.as_str(), member.key_at, problem);
         }
     }
     for name in T::required() {
