@@ -147,6 +147,14 @@ impl Client {
         Ok(bytes)
     }
 
+    /// The connection's socket, to close it from elsewhere.
+    ///
+    /// # Errors
+    /// No file descriptor is left.
+    pub fn socket(&self) -> io::Result<TcpStream> {
+        self.stream.get_ref().try_clone()
+    }
+
     /// Goes away.
     pub fn close(self) {
         let _ = self.stream.get_ref().shutdown(Shutdown::Both);

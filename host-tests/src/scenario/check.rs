@@ -82,10 +82,8 @@ impl Comparison<'_> {
     fn body(&mut self, expected: &Body, found: &[u8]) {
         let expected = expected.bytes();
         if expected != found {
-            self.differences.push(Difference::new(
-                format!("body {}", shown(&expected)),
-                format!("body {}", shown(found)),
-            ));
+            self.differences
+                .push(Difference::new(format!("body {}", shown(&expected)), format!("body {}", shown(found))));
         }
     }
 

@@ -175,8 +175,9 @@ pub trait World {
     /// Another policy, the `index`th of the setting.
     fn reload(&mut self, index: usize) -> Result<(), String>;
 
-    /// How many requests had this outcome since the beginning.
-    fn counted(&mut self, outcome: &str) -> Result<u64, String>;
+    /// How many requests had this outcome since the beginning. One on real time looks again until there are as many as
+    /// expected, or time is up.
+    fn counted(&mut self, outcome: &str, expected: u64) -> Result<u64, String>;
 
     /// What went wrong in the host itself since it was last asked (a trapped VM, say).
     fn problems(&mut self) -> Vec<String> {

@@ -38,8 +38,9 @@ pub fn run_all(files: &[PathBuf], executor: &mut dyn Executor) -> Result<Vec<Rep
     if !errors.is_empty() {
         return Err(errors);
     }
-    let runs_here =
-        |scenario: &&Scenario| scenario.only.as_ref().is_none_or(|only| only.executors.iter().any(|n| n == executor.name()));
+    let runs_here = |scenario: &&Scenario| {
+        scenario.only.as_ref().is_none_or(|only| only.executors.iter().any(|n| n == executor.name()))
+    };
     let told: Vec<(String, String, Vec<String>)> = scenarios
         .iter()
         .filter(runs_here)

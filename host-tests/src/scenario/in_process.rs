@@ -220,7 +220,7 @@ impl World for MiniHost {
         Ok(())
     }
 
-    fn counted(&mut self, outcome: &str) -> Result<u64, String> {
+    fn counted(&mut self, outcome: &str, _expected: u64) -> Result<u64, String> {
         for (_, count, by) in self.worker.tally.take() {
             if let Count::Request(outcome) = count {
                 *self.counts.entry(outcome.as_str().to_owned()).or_default() += by;

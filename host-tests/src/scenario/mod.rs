@@ -11,9 +11,11 @@
 //! ```
 
 mod check;
-mod in_process;
 pub mod executor;
 mod files;
+mod in_envoy;
+mod in_process;
+mod in_wasmtime;
 pub mod model;
 mod parse;
 mod report;
@@ -23,10 +25,12 @@ mod text;
 
 use std::path::Path;
 
-pub use in_process::Core;
 pub use check::Difference;
 pub use executor::Executor;
 pub use files::{in_folder, run_all};
+pub use in_envoy::InEnvoy;
+pub use in_process::Core;
+pub use in_wasmtime::Wasmtime;
 pub use parse::{SyntaxError, parse, read};
 pub use report::{Failure, Outcome, Report, Summary};
 pub use run::{host, policies, run};

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::check::{Comparison, Difference, shown};
 use super::executor::{
-    ArrivalId, ClientId, Event, Executor, Part, Patience, Received, SentRequest, SentReaction, Setting, World,
+    ArrivalId, ClientId, Event, Executor, Part, Patience, Received, SentReaction, SentRequest, Setting, World,
 };
-use super::model::{Action, Asked, Check, Expected, Hold, Body, Reaction, Request, Scenario, Step};
+use super::model::{Action, Asked, Body, Check, Expected, Hold, Reaction, Request, Scenario, Step};
 use super::report::{Failure, Outcome, Report};
 use super::script::{Script, target_parts};
 use super::text::{Scope, expand};
@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
             Action::Saw { count, asked, checks, body } => self.saw(*count, asked.as_ref(), checks, body.as_ref()),
             Action::Counted { outcome, times } => {
                 self.settle()?;
-                let found = self.world.counted(outcome).map_err(|error| stopped("counters can be read", error))?;
+                let found = self.world.counted(outcome, *times).map_err(|error| stopped("counters can be read", error))?;
                 if found == *times {
                     return Ok(());
                 }
@@ -322,8 +322,7 @@ impl<'a> Run<'a> {
         let now = self.world.now();
         let scope = Scope { host: self.host, now, memories: &self.memories };
         let tolerance = self.tolerance;
-        let mut comparison =
-            Comparison { scope, tolerance, remembered: BTreeMap::new(), differences: Vec::new() };
+        let mut comparison = Comparison { scope, tolerance, remembered: BTreeMap::new(), differences: Vec::new() };
         if let Some(found) = self.answers.get(&client) {
             comparison.answer(expected, found);
         }
@@ -350,8 +349,7 @@ impl<'a> Run<'a> {
         let now = self.world.now();
         let scope = Scope { host: self.host, now, memories: &self.memories };
         let tolerance = self.tolerance;
-        let mut comparison =
-            Comparison { scope, tolerance, remembered: BTreeMap::new(), differences: Vec::new() };
+        let mut comparison = Comparison { scope, tolerance, remembered: BTreeMap::new(), differences: Vec::new() };
         comparison.request(checks, body, &last);
         let Comparison { remembered, differences, .. } = comparison;
         self.memories.extend(remembered);

@@ -147,7 +147,10 @@ mod tests {
             ("Title.\npolicy\n  {}\nrelaese\n", "topic/file.scn:4: `relaese` is no step; did you mean `release`?"),
             ("Title.\npolicy\n  {}\nwait 5 s\n", "topic/file.scn:4: expected a span such as `30s`, `1h` or `500ms`"),
             ("Title.\npolicy\n  {}\nGET /a\n  accept text/plain\n", "topic/file.scn:5: expected `name: value`"),
-            ("Title.\npolicy\n  {}\norigin GET /a 200\n", "topic/file.scn:4: expected `origin METHOD TARGET -> STATUS`"),
+            (
+                "Title.\npolicy\n  {}\norigin GET /a 200\n",
+                "topic/file.scn:4: expected `origin METHOD TARGET -> STATUS`",
+            ),
             ("Title.\npolicy\n  {}\n-> twohundred\n", "topic/file.scn:4: expected a status such as `-> 200`"),
             ("Title.\nonly core\npolicy\n  {}\n", "topic/file.scn:2: expected `only core, wasmtime because REASON`"),
             ("Title.\npolicy\n  {\"version\": 1\n", "topic/file.scn:2: this policy is no JSON"),

@@ -40,9 +40,9 @@ fn action(path: &Path, block: &Block<'_>) -> Result<Action, Wrong> {
             Some(asked) => Ok(Action::Release(Some(asked))),
             None => Err((line, "expected `release` or `release GET /path`".to_owned())),
         },
-        "wait" => span(rest).map(Action::Wait).ok_or_else(|| {
-            (line, "expected a span such as `30s`, `1h` or `500ms` after `wait`".to_owned())
-        }),
+        "wait" => span(rest)
+            .map(Action::Wait)
+            .ok_or_else(|| (line, "expected a span such as `30s`, `1h` or `500ms` after `wait`".to_owned())),
         "counted" => counted(line, rest),
         "->" => expect(block, None, rest),
         _ => named(block, word, rest),
@@ -73,10 +73,13 @@ fn named(block: &Block<'_>, word: &str, rest: &str) -> Result<Action, Wrong> {
         }
     }
     let nearest = WORDS.iter().filter(|known| distance(known, word) <= 2).min_by_key(|known| distance(known, word));
-    Err((line, match nearest {
-        Some(known) => format!("`{text}` is no step; did you mean `{known}`?"),
-        None => format!("`{text}` is no step; a step begins with {}", WORDS.map(|w| format!("`{w}`")).join(", ")),
-    }))
+    Err((
+        line,
+        match nearest {
+            Some(known) => format!("`{text}` is no step; did you mean `{known}`?"),
+            None => format!("`{text}` is no step; a step begins with {}", WORDS.map(|w| format!("`{w}`")).join(", ")),
+        },
+    ))
 }
 
 /// A request's name: capitals and digits, so that it cannot be taken for a keyword.
@@ -143,7 +146,8 @@ fn expect(block: &Block<'_>, label: Option<String>, status: &str) -> Result<Acti
     let status = match status {
         "closed" => None,
         text => Some(parse_status(text).ok_or_else(|| {
-            let message = "expected a status such as `-> 200`, or `-> closed` for a connection closed without an answer";
+            let message =
+                "expected a status such as `-> 200`, or `-> closed` for a connection closed without an answer";
             (block.head.line, message.to_owned())
         })?),
     };
@@ -161,7 +165,10 @@ fn saw(block: &Block<'_>, rest: &str) -> Result<Action, Wrong> {
         text => Some(asked(text).ok_or_else(usage)?),
     };
     if let (None, Some(detail)) = (&asked, block.details.first()) {
-        return Err((detail.line, "fields are looked for in the last request of a method and path: name them".to_owned()));
+        return Err((
+            detail.line,
+            "fields are looked for in the last request of a method and path: name them".to_owned(),
+        ));
     }
     let (checks, body) = details::seen(block)?;
     Ok(Action::Saw { count, asked, checks, body })
@@ -170,7 +177,8 @@ fn saw(block: &Block<'_>, rest: &str) -> Result<Action, Wrong> {
 fn counted(line: usize, rest: &str) -> Result<Action, Wrong> {
     const OUTCOMES: [&str; 9] =
         ["hit", "collapsed", "stale", "stale_error", "revalidated", "miss", "not_stored", "bypass", "refused"];
-    let usage = || (line, format!("expected `counted OUTCOME TIMES`, the outcome being one of {}", OUTCOMES.join(", ")));
+    let usage =
+        || (line, format!("expected `counted OUTCOME TIMES`, the outcome being one of {}", OUTCOMES.join(", ")));
     let (outcome, times) = rest.split_once(' ').ok_or_else(usage)?;
     let times = times.trim().parse().map_err(|_| usage())?;
     if !OUTCOMES.contains(&outcome) {
