@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 use super::client::{self, Response};
 use super::faketime::Clock;
 use super::template::render;
-use super::wait::{LIMIT, until};
+use super::wait::until;
+
+/// V8 compiles the module at the start, several times over; on a busy machine that takes a while.
+const READY_WITHIN: Duration = Duration::from_secs(180);
 
 /// How to start Envoy.
 #[derive(Debug)]
@@ -51,7 +54,6 @@ impl Setup {
     /// under test, and 0, so that the kernel chooses the ports.
     pub fn new(template: impl Into<String>) -> Self {
         let mut values = BTreeMap::new();
-        values.insert("LARDER_WASM".to_owned(), module_path().display().to_string());
         values.insert("LISTEN_PORT".to_owned(), "0".to_owned());
         values.insert("ADMIN_PORT".to_owned(), "0".to_owned());
         Self {
@@ -104,9 +106,12 @@ impl Setup {
     ///
     /// # Errors
     /// Envoy exited (a configuration that it refuses), or was not ready in time.
-    pub fn start(self) -> Result<Envoy, StartError> {
+    pub fn start(mut self) -> Result<Envoy, StartError> {
         let failed = |message: String| StartError { message, log: String::new() };
         let folder = scratch_folder().map_err(|error| failed(format!("no scratch folder: {error}")))?;
+        if self.template.contains("${LARDER_WASM}") && !self.values.contains_key("LARDER_WASM") {
+            self.values.insert("LARDER_WASM".to_owned(), module_path().display().to_string());
+        }
         let text = render(&self.template, &self.values).map_err(|name| failed(format!("no value for ${{{name}}}")))?;
         self.launch(folder, &text).map_err(|error| match error {
             Launch::Io(error) => failed(format!("cannot start Envoy: {error}")),
@@ -253,8 +258,8 @@ impl Envoy {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("Envoy exited with {status}"));
             }
-            if started.elapsed() > LIMIT {
-                return Err(format!("Envoy was not ready within {LIMIT:?}"));
+            if started.elapsed() > READY_WITHIN {
+                return Err(format!("Envoy was not ready within {READY_WITHIN:?}"));
             }
             if self.admin_port == 0 {
                 let address = fs::read_to_string(admin_file).unwrap_or_default();
