@@ -221,8 +221,11 @@ fn wait(mut child: Child, within: Duration) -> Result<ExitStatus> {
         if let Some(status) = reap(&mut child) {
             return Ok(status);
         }
-        if started.elapsed() >= within {
+        // Politely first: a command of ours in the group has children in groups of their own to end.
+        if started.elapsed() >= within.saturating_add(GRACE) {
             signal_one(&groups(), group_of(&child), Signal::SIGKILL);
+        } else if started.elapsed() >= within {
+            signal_one(&groups(), group_of(&child), Signal::SIGTERM);
         }
         thread::sleep(POLL);
     }
@@ -281,6 +284,13 @@ mod tests {
     fn output_and_errors_are_captured_in_order() {
         let (status, text) = capture(&mut shell("echo one; echo two >&2; echo three; exit 3"), &log("order")).unwrap();
         assert_eq!((status.code(), text.as_str()), (Some(3), "one\ntwo\nthree\n"));
+    }
+
+    #[test]
+    fn a_command_whose_time_is_up_is_told_to_end() {
+        let mut stuck = shell("trap 'echo bye; exit 4' TERM; echo up; tail -f /dev/null & wait");
+        let (status, text) = capture_within(&mut stuck, &log("stuck"), Duration::from_millis(300)).unwrap();
+        assert_eq!((status.code(), text.as_str()), (Some(4), "up\nbye\n"));
     }
 
     #[test]

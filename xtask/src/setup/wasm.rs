@@ -49,7 +49,7 @@ pub fn ensure() -> Result<(Toolchain, Report)> {
 
 impl Toolchain {
     /// `cargo` of this toolchain in the workspace's root, with all the variables it needs and its own target folder.
-    /// Arguments follow after a subcommand; [`Self::flags`] must be among them.
+    /// A subcommand follows, with [`Self::flags`] among its arguments.
     pub fn cargo(&self) -> Command {
         match self {
             Self::Own => cargo::cargo(),
@@ -72,10 +72,18 @@ impl Toolchain {
         }
     }
 
-    /// The flags that every build for wasm with this toolchain needs.
+    /// The flags that a build for wasm with this toolchain needs.
     pub fn flags(&self) -> &'static [&'static str] {
         match self {
             Self::Own => &["--target", TARGET],
+            Self::Debian { .. } => &["--target", TARGET, "-Zbuild-std=std,panic_abort"],
+        }
+    }
+
+    /// The flags that `cargo test` for wasm needs: a test program links the crate `test`, too.
+    pub fn test_flags(&self) -> &'static [&'static str] {
+        match self {
+            Self::Own => self.flags(),
             Self::Debian { .. } => &["--target", TARGET, "-Zbuild-std=std,panic_abort,test"],
         }
     }

@@ -92,7 +92,7 @@ fn in_wasm(run: &mut Run<'_>) -> Result<()> {
     let mut command = toolchain.cargo();
     command
         .args(["test", "--locked", "--no-fail-fast", "--package", "larder-core", "--lib"])
-        .args(toolchain.flags())
+        .args(toolchain.test_flags())
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", runner);
     filtered(run, &mut command);
     run.command("wasm", Kind::Tests, &mut command);
@@ -120,17 +120,28 @@ fn in_envoy(run: &mut Run<'_>, versions: &[Option<String>]) -> Result<()> {
         if run.stopped() {
             break;
         }
-        let envoy = match version {
-            Some(version) => envoy::binary(version)?,
-            None => envoy::ensure()?.0,
-        };
-        let mut command = test_command();
-        modules.tell(command.args(["--test", "envoy_*"])).env("LARDER_ENVOY", &envoy);
-        let step = format!("envoy {}", envoy::version(&envoy)?);
-        filtered(run, &mut command);
-        run.command(&step, Kind::Tests, &mut command);
+        match envoy_of(version.as_deref()) {
+            Ok((envoy, version)) => {
+                let mut command = test_command();
+                modules.tell(command.args(["--test", "envoy_*"])).env("LARDER_ENVOY", &envoy);
+                filtered(run, &mut command);
+                run.command(&format!("envoy {version}"), Kind::Tests, &mut command);
+            }
+            Err(error) => {
+                run.step(&format!("envoy {}", version.as_deref().unwrap_or_default()), |_| Err(error));
+            }
+        }
     }
     Ok(())
+}
+
+fn envoy_of(wanted: Option<&str>) -> Result<(PathBuf, String)> {
+    let envoy = match wanted {
+        Some(version) => envoy::binary(version)?,
+        None => envoy::ensure()?.0,
+    };
+    let version = envoy::version(&envoy)?;
+    Ok((envoy, version))
 }
 
 fn test_command() -> Command {
