@@ -79,6 +79,7 @@ fn an_old_root_can_wait_for_its_calls() {
 #[test]
 fn a_trap_is_that_requests_503_and_the_next_gets_a_fresh_vm() {
     let mut host = host_with(configured("name=a"));
+    host.advance(Duration::from_secs(1));
     script(&mut host, 0, "shared-set k kept 0");
     host.request(0, probing("hop").header("x-id", "lost"));
     let stream = host.request(0, probing("panic").header("x-when", "request"));
@@ -93,6 +94,9 @@ fn a_trap_is_that_requests_503_and_the_next_gets_a_fresh_vm() {
 fn a_vm_that_dies_again_soon_is_not_replaced_at_once() {
     let mut host = host();
     host.request(0, probing("panic").header("x-when", "request"));
+    let early = host.request(0, Request::get("/"));
+    assert_eq!(host.client(early).status(), Some(503));
+    host.advance(Duration::from_secs(1));
     host.request(0, probing("panic").header("x-when", "request"));
     let early = host.request(0, Request::get("/"));
     assert_eq!(host.client(early).status(), Some(503));
@@ -152,6 +156,7 @@ fn memory_has_a_limit_beyond_which_the_vm_dies() {
     let mut host = host_with(Config { memory_limit_bytes: 32 << 20, ..Config::default() });
     let fits = host.request(0, probing("grow").header("x-size", "4"));
     assert_eq!(host.client(fits).text(), (4 << 20).to_string());
+    host.advance(Duration::from_secs(1));
     let too_much = host.request(0, probing("grow").header("x-size", "64"));
     assert_eq!(host.client(too_much).status(), Some(503));
     assert_eq!(host.traps().len(), 1);

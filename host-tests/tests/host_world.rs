@@ -131,6 +131,7 @@ fn a_refused_call_is_envoys_503() {
 #[test]
 fn metrics_are_read_by_name_and_outlive_their_vm() {
     let mut host = host();
+    host.advance(Duration::from_secs(1));
     script(&mut host, 0, "bump a.b 3");
     host.request(0, probing("panic").header("x-when", "request"));
     assert_eq!(script(&mut host, 0, "bump a.b 2"), ["0 0 5"]);

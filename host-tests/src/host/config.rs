@@ -106,7 +106,7 @@ pub struct Config {
     pub allow_on_headers_stop_iteration: bool,
     /// Default [`FailurePolicy::Reload`].
     pub failure_policy: FailurePolicy,
-    /// A VM that replaced a dead one is itself not replaced before this time; requests get a 503 meanwhile. Default 1 s.
+    /// A VM younger than this is not replaced when it dies; requests get a 503 until it would be older. Default 1 s.
     pub reload_backoff: Duration,
     /// The routes. Default: everything to `origin`.
     pub routes: Vec<Route>,

@@ -286,7 +286,7 @@ impl Host {
             (config.failure_policy, config.reload_backoff, world.now, config.plugin_config.clone())
         };
         let young = now < vm.created.saturating_add(backoff.as_nanos() as u64);
-        if policy != FailurePolicy::Reload || (young && self.workers[worker].vms.len() > 1) {
+        if policy != FailurePolicy::Reload || young {
             return false;
         }
         let generation = self.workers[worker].vms.len();

@@ -65,6 +65,8 @@ pub(crate) struct Stream {
     pub failure_reply_sent: bool,
     /// A local reply took over: nothing of the request goes on.
     pub request_aborted: bool,
+    /// The plugin has sent a local reply.
+    pub reply_queued: bool,
     /// `on_log` is running: headers are readable.
     pub logging: bool,
     /// The stream is being torn down.
@@ -81,6 +83,7 @@ impl Stream {
             in_vm,
             failure_reply_sent: false,
             request_aborted: false,
+            reply_queued: false,
             logging: false,
             ending: false,
         }

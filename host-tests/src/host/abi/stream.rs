@@ -60,8 +60,12 @@ pub(super) fn define(imports: &mut Imports) -> wasmtime::Result<()> {
         };
         let state = caller.data_mut();
         let context = state.context();
-        if state.stream().is_some() {
-            state.deferred.push_back(Deferred::Reply(context, Box::new(reply)));
+        if let Some(stream) = state.stream() {
+            // Of several replies the first wins; one that replaces a response on its way is another matter.
+            let again = std::mem::replace(&mut stream.reply_queued, true) && stream.response.headers.is_none();
+            if !again {
+                state.deferred.push_back(Deferred::Reply(context, Box::new(reply)));
+            }
         }
         // Whatever the running callback returns counts as "stop", even if the reply is for another stream.
         state.stop_iteration = true;
