@@ -1,5 +1,5 @@
-//! What each step of `cargo xtask test` runs. Test programs are found by their file names, so that a new file is a new test:
-//! `host_*` runs in the wasmtime host, `envoy_*` in real Envoy, the rest with the unit tests.
+//! What each step of `cargo xtask test` runs. Test programs are found by where they lie, so that a new file is a new test:
+//! `tests/envoy_*` of any crate needs a real Envoy, the rest of host-tests/tests the modules; all others are unit tests.
 //!
 //! All native steps compile the same packages with the same features in one profile, so that nothing is compiled twice.
 
@@ -15,7 +15,7 @@ use crate::setup::wasm::Toolchain;
 use crate::setup::{deny, envoy, runner, wasm};
 use crate::{build, paths};
 
-const HOST: &str = "host_";
+const HOST_TESTS: &str = "larder-host-tests";
 const ENVOY: &str = "envoy_";
 
 /// Takes one step. Whatever goes wrong is one of its failures.
@@ -70,8 +70,8 @@ fn deny(run: &mut Run<'_>) -> Result<()> {
 fn unit(run: &mut Run<'_>) -> Result<()> {
     let mut command = test_command();
     command.args(["--lib", "--bins"]);
-    for name in programs()?.iter().filter(|name| !name.starts_with(HOST) && !name.starts_with(ENVOY)) {
-        command.arg("--test").arg(name);
+    for program in programs()?.iter().filter(|program| program.package != HOST_TESTS && !program.needs_envoy()) {
+        command.arg("--test").arg(&program.name);
     }
     filtered(run, &mut command);
     run.command("unit", Kind::Tests, &mut command);
@@ -100,21 +100,18 @@ fn in_wasm(run: &mut Run<'_>) -> Result<()> {
 }
 
 fn host(run: &mut Run<'_>) -> Result<()> {
-    if !programs()?.iter().any(|name| name.starts_with(HOST)) {
-        return Ok(());
-    }
     let modules = modules(run)?;
     let mut command = test_command();
-    modules.tell(command.args(["--test", "host_*"]));
+    for program in programs()?.iter().filter(|program| program.package == HOST_TESTS && !program.needs_envoy()) {
+        command.arg("--test").arg(&program.name);
+    }
+    modules.tell(&mut command);
     filtered(run, &mut command);
     run.command("host", Kind::Tests, &mut command);
     Ok(())
 }
 
 fn in_envoy(run: &mut Run<'_>, versions: &[Option<String>]) -> Result<()> {
-    if !programs()?.iter().any(|name| name.starts_with(ENVOY)) {
-        return Ok(());
-    }
     let modules = modules(run)?;
     for version in versions {
         if run.stopped() {
@@ -123,7 +120,8 @@ fn in_envoy(run: &mut Run<'_>, versions: &[Option<String>]) -> Result<()> {
         match envoy_of(version.as_deref()) {
             Ok((envoy, version)) => {
                 let mut command = test_command();
-                modules.tell(command.args(["--test", "envoy_*"])).env("LARDER_ENVOY", &envoy);
+                // The demo, which is tested too, looks at ENVOY.
+                modules.tell(command.args(["--test", "envoy_*"])).env("LARDER_ENVOY", &envoy).env("ENVOY", &envoy);
                 filtered(run, &mut command);
                 run.command(&format!("envoy {version}"), Kind::Tests, &mut command);
             }
@@ -187,22 +185,33 @@ impl Modules {
     }
 }
 
-/// The names of all test programs in `tests/` folders of native packages.
-fn programs() -> Result<Vec<String>> {
-    let metadata = metadata()?;
-    let mut names = Vec::new();
-    for package in metadata.members().filter(|package| package.name != "larder-plugin") {
-        let folder = package.manifest_path.with_file_name("tests");
-        if folder.is_dir() {
-            names.extend(programs_in(&folder).with_context(|| format!("cannot list {}", folder.display()))?);
-        }
-    }
-    names.sort();
-    names.dedup();
-    Ok(names)
+/// A test program: a file or folder in a package's `tests/`.
+struct Program {
+    package: String,
+    name: String,
 }
 
-fn programs_in(folder: &Path) -> Result<Vec<String>> {
+impl Program {
+    fn needs_envoy(&self) -> bool {
+        self.name.starts_with(ENVOY)
+    }
+}
+
+/// All test programs of all packages.
+fn programs() -> Result<Vec<Program>> {
+    let metadata = metadata()?;
+    let mut programs = Vec::new();
+    for package in metadata.members() {
+        let folder = package.manifest_path.with_file_name("tests");
+        if folder.is_dir() {
+            let names = names_in(&folder).with_context(|| format!("cannot list {}", folder.display()))?;
+            programs.extend(names.into_iter().map(|name| Program { package: package.name.clone(), name }));
+        }
+    }
+    Ok(programs)
+}
+
+fn names_in(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -211,5 +220,6 @@ fn programs_in(folder: &Path) -> Result<Vec<String>> {
             names.push(stem.to_string_lossy().into_owned());
         }
     }
+    names.sort();
     Ok(names)
 }
