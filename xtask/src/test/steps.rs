@@ -120,8 +120,7 @@ fn in_envoy(run: &mut Run<'_>, versions: &[Option<String>]) -> Result<()> {
         match envoy_of(version.as_deref()) {
             Ok((envoy, version)) => {
                 let mut command = test_command();
-                // The demo, which is tested too, looks at ENVOY.
-                modules.tell(command.args(["--test", "envoy_*"])).env("LARDER_ENVOY", &envoy).env("ENVOY", &envoy);
+                modules.tell(command.args(["--test", "envoy_*"])).env("LARDER_ENVOY", &envoy);
                 filtered(run, &mut command);
                 run.command(&format!("envoy {version}"), Kind::Tests, &mut command);
             }
