@@ -8,11 +8,11 @@
 //! target folder). `cargo xtask test` sets both.
 
 mod client;
-mod faketime;
 mod origin;
 mod process;
 mod template;
 mod wait;
+mod wallclock;
 
 pub use client::{Client, Interim, Response, get, head, request};
 pub use origin::{Answer, Gate, Origin, Seen};

@@ -13,9 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::{self, Response};
-use super::faketime::Clock;
 use super::template::render;
 use super::wait::until;
+use super::wallclock::Clock;
 
 /// V8 compiles the module at the start, several times over; on a busy machine that takes a while.
 const READY_WITHIN: Duration = Duration::from_secs(180);
@@ -142,7 +142,7 @@ impl Setup {
             command.args(["--component-log-level", components]);
         }
         if let Some(clock) = &clock {
-            command.envs(clock.environment()?);
+            command.envs(clock.environment());
         }
         let child = command.spawn()?;
         let mut envoy = Envoy { child, folder, log, clock, port: 0, admin_port: 0 };
