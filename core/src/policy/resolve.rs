@@ -6,7 +6,7 @@ use super::kinds::immutable_for;
 use super::model::{
     AuthorizationWord, ClientCacheControlSetting, ClientDirectives, CollapseSetting, EtagWord, HeuristicSetting,
     InvalidateMode, LastModifiedWord, QueryList, QuerySetting, QueryWord, RequestDirectivesWord, ScopeWord,
-    SetCookieWord, Settings, Span, StaleSetting, TagField, TtlSetting, TtlWord, VarySetting,
+    SetCookieWord, Settings, Span, StaleSetting, StoreWord, TagField, TtlSetting, TtlWord, VarySetting,
 };
 use super::rules::{
     AuthorizationRule, ClientCacheControl, ClientRules, EtagRule, Heuristic, IdentityRules, InvalidateRules, KeyRules,
@@ -79,7 +79,7 @@ pub(crate) fn rules(
             set_cookie: match identity.and_then(|i| i.set_cookie) {
                 None | Some(SetCookieWord::NotStored) => SetCookieRule::NotStored,
                 Some(SetCookieWord::Strip) => SetCookieRule::Strip,
-                Some(SetCookieWord::Keep) => SetCookieRule::Keep,
+                Some(SetCookieWord::Keep | SetCookieWord::KeepUnsafe) => SetCookieRule::Keep,
             },
         },
         vary_allow: match &settings.vary {
@@ -100,6 +100,8 @@ pub(crate) fn rules(
             None => vec!["cdn-cache-control".to_owned()],
             some => texts(some.as_ref(), |name| &name.0),
         },
+        store_post: settings.post == Some(StoreWord::Store),
+        store_parts: settings.partial == Some(StoreWord::Store),
         collapse_wait: match &settings.collapse {
             None => Some(Millis(5000)),
             Some(CollapseSetting::Word(_)) => None,

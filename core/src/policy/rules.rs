@@ -70,6 +70,10 @@ pub struct Rules {
     pub obey_request_directives: bool,
     /// Targeted fields read instead of `Cache-Control` (RFC 9213), first present wins. Default: `cdn-cache-control`.
     pub targeted: Vec<String>,
+    /// Stores the answer to a POST that says it is the content of its own URL (RFC 9110 9.3.3). Default: false.
+    pub store_post: bool,
+    /// Stores parts (206), to answer requests for ranges within them (RFC 9111 3.3). Default: false.
+    pub store_parts: bool,
     /// Request collapsing: how long a request waits for another's response to the same key. `None` is off. Default: 5 s.
     pub collapse_wait: Option<Millis>,
     /// Limits.

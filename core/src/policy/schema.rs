@@ -5,6 +5,8 @@
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::model::PolicyFile;
 
@@ -13,9 +15,29 @@ pub fn schema_text() -> String {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<PolicyFile>();
     Tidy.transform(&mut schema);
     schema.insert("title".into(), "Larder cache policy".into());
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&Ordered(schema.as_value())).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// Writes objects in an order of our own: whether `serde_json` keeps the order in which they were made or sorts them depends on
+/// what else is built along (its feature `preserve_order`), and the file must not.
+struct Ordered<'a>(&'a Value);
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const FIRST: [&str; 5] = ["$schema", "title", "description", "$ref", "type"];
+        match self.0 {
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.iter().collect();
+                let rank = |name: &str| FIRST.iter().position(|first| *first == name).unwrap_or(FIRST.len());
+                members.sort_by_key(|(name, _)| (*name == "$defs", rank(name), name.as_str()));
+                serializer.collect_map(members.into_iter().map(|(name, value)| (name, Ordered(value))))
+            }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Ordered)),
+            plain => plain.serialize(serializer),
+        }
+    }
 }
 
 /// A field may be left out, but `null` is no value; descriptions have no line breaks.
@@ -38,7 +60,7 @@ impl Transform for Tidy {
                 *types = only.clone();
             }
         }
-        let is_null = |schema: &serde_json::Value| schema.get("type").is_some_and(|name| name == "null");
+        let is_null = |schema: &Value| schema.get("type").is_some_and(|name| name == "null");
         let Some(choices) = object.get_mut("anyOf").and_then(|any| any.as_array_mut()) else { return };
         choices.retain(|choice| !is_null(choice));
         if let [only] = choices.as_slice()
@@ -56,7 +78,7 @@ impl Transform for Tidy {
 mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::{Map, Value, json};
+    use serde_json::{Map, json};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -47,6 +47,12 @@ object! {
         pub request_directives: RequestDirectivesWord = "request_directives",
         /// Response fields read instead of `Cache-Control` (RFC 9213), the first one present wins. Default: `cdn-cache-control`.
         pub targeted: Vec<FieldName> = "targeted",
+        /// Whether the answer to a POST is stored for later GETs where it says that it is the content of its own URL, by
+        /// `Content-Location` and a lifetime (RFC 9110 9.3.3). Default: `"pass"`.
+        pub post: StoreWord = "post",
+        /// Whether parts of a response (206) are stored, to answer requests for the same range or one within it
+        /// (RFC 9111 3.3). Default: `"pass"`.
+        pub partial: StoreWord = "partial",
         /// Whether requests wait for another's response to the same key: `"off"`, or how long. Default: 5 s.
         pub collapse: CollapseSetting = "collapse",
         /// Limits. What is over a limit is passed on and not stored; it is never an error.
@@ -385,6 +391,16 @@ words! {
 }
 
 words! {
+    /// What becomes of responses that few caches store.
+    pub enum StoreWord {
+        /// They are passed on and not stored.
+        Pass = "pass",
+        /// They are stored where the RFC allows it.
+        Store = "store",
+    }
+}
+
+words! {
     /// What `Set-Cookie` on a response does.
     pub enum SetCookieWord {
         /// The response is not stored.
@@ -393,6 +409,9 @@ words! {
         Strip = "strip",
         /// It is stored with the field. Needs `"override": "unsafe"`.
         Keep = "keep",
+        /// It is stored with the field, whoever asks gets it, and everything else stays as the origin says. RFC 9111 7.3
+        /// allows it; it is right only where the cookie is the same for everybody.
+        KeepUnsafe = "keep_unsafe",
     }
 }
 
