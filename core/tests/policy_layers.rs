@@ -58,6 +58,7 @@ fn nothing_set_is_what_rules_rs_says() {
     assert_eq!(rules.tags.fields, ["surrogate-key", "cache-tag", "cache-groups"]);
     assert!(rules.invalidate.tags.is_empty() && rules.invalidate.paths.is_empty() && !rules.invalidate.soft);
     assert!(!rules.obey_request_directives && !rules.override_unsafe);
+    assert!(!rules.store_post && !rules.store_parts);
     assert_eq!(rules.targeted, ["cdn-cache-control"]);
     assert_eq!(rules.collapse_wait, Some(Millis(5000)));
     let limits = rules.limits;
@@ -78,7 +79,7 @@ fn every_setting_arrives() {
              "user": ["authorization", "cookie:sid", "header:X-User"]},
            "identity": {"authorization": "bypass", "session_cookies": [], "ignore_cookies": ["x*"], "set_cookie": "strip"},
            "vary": "any", "tags": ["all"], "tag_fields": [], "invalidate": {"tags": ["all"], "paths": ["/r*"], "mode": "soft"},
-           "request_directives": "obey", "targeted": ["Edge-Cache-Control"], "collapse": {"wait": "250ms"},
+           "request_directives": "obey", "post": "store", "partial": "store", "targeted": ["Edge-Cache-Control"], "collapse": {"wait": "250ms"},
            "limits": {"object_bytes": "2MB", "hold_bytes": 0, "variants_per_key": 3, "tags_per_entry": 5},
            "warm": [{"url": "/r", "every": "1m", "headers": {"accept": "text/html"}}], "target_hit_ratio": 0.5"#,
         "",
@@ -134,6 +135,7 @@ fn every_setting_arrives() {
         (vec!["all".into()], vec!["/r*".into()])
     );
     assert!(rules.invalidate.soft && rules.obey_request_directives);
+    assert!(rules.store_post && rules.store_parts);
     assert_eq!(rules.targeted, ["edge-cache-control"]);
     assert_eq!(rules.collapse_wait, Some(Millis(250)));
     let limits = rules.limits;
