@@ -109,17 +109,18 @@ fn take_slot() {
 /// Takes up the purges that wait in this VM's queue.
 pub fn hear() {
     let Some(own) = OWN.with_borrow(Clone::clone) else { return };
-    let mut heard = 0usize;
+    let (mut heard, mut any) = (0usize, false);
     while let Some(message) = raw::dequeue(own.slot.queue) {
         if let Some((scope, mode)) = Scope::decode(&message) {
             vm::purge(&scope, mode, None);
+            any = true;
         }
         heard = heard.saturating_add(1);
         if heard >= DRAINED_AT_ONCE {
             break;
         }
     }
-    if heard > 0 {
+    if any {
         let slot = Slot { emptied: own.slot.emptied.wrapping_add(1), ..own.slot };
         keep_slot(&own, slot);
     }
@@ -160,6 +161,13 @@ fn start_over() {
     vm::purge(&Scope::All, Mode::Hard, None);
     OWN.set(None);
     take_slot();
+}
+
+/// Has the host call this VM's root soon, by a message to its own queue that says nothing.
+pub fn call_root() {
+    if let Some(queue) = OWN.with_borrow(|own| own.as_ref().map(|own| own.slot.queue)) {
+        let _ = raw::enqueue(queue, b"!");
+    }
 }
 
 /// Tells the other VMs.

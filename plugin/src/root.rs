@@ -7,16 +7,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use larder_core::Effect;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use crate::config::Settings;
-use crate::effects::{self, Asker, Here};
 use crate::raw::{self, Buffer, Level};
 use crate::stream::HttpStream;
 use crate::vm::{self, Plugin};
-use crate::{hop, metrics, peers, refresh};
+use crate::{effects, hop, metrics, peers, refresh};
 
 /// A root context.
 pub struct Root {
@@ -88,11 +86,8 @@ impl RootContext for Root {
         let Some(cache) = plugin.known_cache() else { return };
         let now = vm::now();
         let overdue = cache.borrow_mut().worker.flights.overdue(now);
-        if !overdue.is_empty() {
-            let effects = overdue.into_iter().map(|(id, wake)| Effect::Wake(id, wake)).collect();
-            let asker = Asker { context: self.id, plugin: plugin.clone(), cache: cache.clone() };
-            effects::carry_out(Here::Root(self.id), &asker, now, effects);
-        }
+        effects::wake(self.id, now, overdue);
+        effects::wake_left(self.id);
         peers::tick();
         cache.borrow_mut().send_counts();
         metrics::send_gauges();
@@ -103,6 +98,7 @@ impl RootContext for Root {
             refresh::run_queued();
         } else {
             peers::hear();
+            effects::wake_left(self.id);
         }
     }
 

@@ -16,7 +16,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::edits;
-use crate::effects::{self, Asker, Here};
+use crate::effects::{self, Asker};
 use crate::head::Head;
 use crate::raw::{self, Buffer, Map};
 use crate::reply::{self, Mend, Path};
@@ -365,7 +365,7 @@ impl HttpStream {
         }
         let asker = self.stream.borrow().asker();
         if let Some(asker) = asker {
-            effects::carry_out(Here::Stream(self.id), &asker, now.unwrap_or_else(vm::now), out);
+            effects::carry_out(self.id, &asker, now.unwrap_or_else(vm::now), out);
         }
     }
 }
