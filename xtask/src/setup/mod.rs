@@ -37,7 +37,7 @@ pub struct Args {
 /// A step of the setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Tool {
-    /// Debian packages: servers, load generator, clock shim, Node, pip
+    /// Debian packages: C compiler, servers, load generator, Node, pip
     Packages,
     /// The sources of all crates in Cargo.lock, so that later steps need no network
     Crates,

@@ -17,15 +17,13 @@ struct Need {
 }
 
 const NEEDS: &[Need] = &[
-    // SQLite for the shop API, and the linker.
+    // SQLite for the shop API, the wall clock of the Envoys under test, and the linker.
     Need { what: "C compiler", package: "gcc", present: || program("cc") },
     Need { what: "C library headers", package: "libc6-dev", present: || Path::new("/usr/include/stdio.h").exists() },
     // Envoy's wheel.
     Need { what: "pip", package: "python3-pip", present: has_pip },
     // Core's tests in wasm.
     Need { what: "Node", package: "nodejs", present: || program("node") || program("nodejs") },
-    // Real-Envoy tests move the wall clock.
-    Need { what: "faketime", package: "faketime", present: || program("faketime") },
     // Benches: the server Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },
