@@ -151,6 +151,7 @@ impl Vm {
         stream.ending = true;
         stream.logging = true;
         let (id, root, in_vm) = (stream.id, stream.root, stream.in_vm);
+        self.store.data().world.borrow_mut().live.remove(&id);
         self.record(id, |record| {
             record.client.outcome = outcome;
             record.ended = true;

@@ -74,7 +74,7 @@ impl Host {
         let world = self.world.borrow();
         let idle = nanoseconds(world.config.stream_idle_timeout);
         let calls = world.calls.values().filter_map(|call| Some((call.deadline?, Due::Call(call.id))));
-        let live = || world.streams.iter().filter(|(_, record)| !record.ended);
+        let live = || world.live.iter().filter_map(|id| Some((id, world.streams.get(id)?)));
         let routes = live().filter_map(|(id, record)| {
             let upstream = record.upstream.as_ref().filter(|upstream| upstream.complete && !upstream.answered)?;
             Some((upstream.deadline?, Due::Route(*id)))

@@ -162,6 +162,7 @@ impl Host {
                 ended: false,
             };
             world.streams.insert(id, record);
+            world.live.insert(id);
             codec::request_headers(&request, &world.config, id.0)
         };
         vm.open_stream(context, id, bypass);

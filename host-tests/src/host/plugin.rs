@@ -1,9 +1,11 @@
 //! A compiled module, checked before anything of it runs. Compile once, start many hosts from it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use wasmtime::{Engine, InstancePre, Module};
+use wasmtime::{Engine, InstancePre, Module, OptLevel, RegallocAlgorithm};
 
 use super::abi;
 use super::vm::VmState;
@@ -50,17 +52,28 @@ impl fmt::Display for HostError {
 impl std::error::Error for HostError {}
 
 impl Plugin {
-    /// Loads and compiles the module in a file.
+    /// Loads and compiles the module in a file. Compiling takes seconds, so a file's module is kept for the process.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, HostError> {
+        static KEPT: Mutex<BTreeMap<Vec<u8>, Plugin>> = Mutex::new(BTreeMap::new());
         let path = path.as_ref();
         let bytes = std::fs::read(path).map_err(|error| HostError::Unreadable(path.display().to_string(), error))?;
-        Self::from_bytes(&bytes)
+        // Under the lock, so that tests that begin together compile once.
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plugin) = kept.get(&bytes) {
+            return Ok(plugin.clone());
+        }
+        let plugin = Self::from_bytes(&bytes)?;
+        kept.insert(bytes, plugin.clone());
+        Ok(plugin)
     }
 
     /// Compiles a module.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, HostError> {
         let invalid = |error: wasmtime::Error| HostError::Invalid(format!("{error:#}"));
-        let engine = Engine::default();
+        let mut settings = wasmtime::Config::new();
+        // Tests run little code once: compile fast rather than well.
+        settings.cranelift_opt_level(OptLevel::None).cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+        let engine = Engine::new(&settings).map_err(invalid)?;
         let module = Module::new(&engine, bytes).map_err(invalid)?;
         let imports = abi::imports(&engine).map_err(invalid)?;
         let unknown: Vec<String> = module

@@ -66,6 +66,8 @@ pub(crate) struct World {
     pub calls: BTreeMap<CallId, Call>,
     pub next_call: u64,
     pub streams: BTreeMap<StreamId, StreamRecord>,
+    /// Those of `streams` that have not ended.
+    pub live: BTreeSet<StreamId>,
     pub trace: Trace,
 }
 
@@ -92,6 +94,7 @@ impl World {
             calls: BTreeMap::new(),
             next_call: 0,
             streams: BTreeMap::new(),
+            live: BTreeSet::new(),
             trace: Trace::default(),
         }
     }
