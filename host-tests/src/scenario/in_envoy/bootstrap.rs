@@ -31,7 +31,8 @@ pub(super) struct Ports {
 
 pub(super) fn bootstrap(listeners: &[Listener], ports: Ports, folder: &Path) -> String {
     let mut text = String::from(
-        "admin: { address: { socket_address: { address: 127.0.0.1, port_value: ${ADMIN_PORT} } } }\n\
+        "node: { id: scenarios, cluster: scenarios }\n\
+         admin: { address: { socket_address: { address: 127.0.0.1, port_value: ${ADMIN_PORT} } } }\n\
          static_resources:\n  listeners:\n",
     );
     let probe = "direct_response: { status: 200 }";

@@ -43,6 +43,8 @@ pub struct InEnvoy {
     ahead: Duration,
     /// Listener and port, by all the policies of a scenario.
     listeners: HashMap<String, (String, u16)>,
+    /// Listeners whose policy has changed, and to which of their scenario's.
+    changed: HashMap<String, usize>,
     probe: u16,
     finished: Arc<AtomicU64>,
     runs: u64,
@@ -68,6 +70,7 @@ impl InEnvoy {
             folder,
             ahead: Duration::ZERO,
             listeners: HashMap::new(),
+            changed: HashMap::new(),
             probe: 0,
             finished: Arc::default(),
             runs: 0,
@@ -155,7 +158,7 @@ impl Executor for InEnvoy {
         let policies = setting.policies.to_vec();
         let (listener, port) =
             self.listeners.get(&key(&policies)).cloned().ok_or("Envoy has no listener with this policy")?;
-        let reloaded = policies.len() > 1;
+        let reloaded = self.changed.get(&listener).is_some_and(|index| *index != 0);
         self.runs += 1;
         let policy_names = policies.iter().filter_map(|text| {
             let policy: serde_json::Value = serde_json::from_str(text).ok()?;
@@ -264,6 +267,7 @@ impl World for Real<'_> {
             }
             thread::park_timeout(LOOK);
         }
+        self.executor.changed.insert(self.listener.clone(), index);
         self.probe();
         Ok(())
     }
