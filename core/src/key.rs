@@ -27,6 +27,12 @@ impl Key {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(Arc::from(bytes))
     }
+
+    /// The key under which parts (206) of the responses to this one are kept: a place of their own, so that no look-up for
+    /// a whole response can come upon a part. Keys of requests begin with their version, which is never zero.
+    pub fn of_parts(&self) -> Self {
+        Self(std::iter::once(0).chain(self.0.iter().copied()).collect())
+    }
 }
 
 /// A key together with what the forwarded request must look like to deserve it.

@@ -72,6 +72,11 @@ impl Shelf {
         }
     }
 
+    /// All variants under a key, newest first.
+    pub fn variants(&self, key: &Key) -> &[Variant] {
+        self.slots.get(key).map_or(&[], Vec::as_slice)
+    }
+
     /// Stores a variant in place of the one that the same requests select. Says whether it is kept.
     pub fn insert(&mut self, key: &Key, variant: Variant, variants_max: u32) -> bool {
         let weight = Weigher.weight_of(key, &variant);

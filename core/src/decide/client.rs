@@ -19,6 +19,9 @@ pub fn rewrite(rules: &Rules, covers: &[String], status: u16, restricted: bool, 
         }
         _ => false,
     };
+    if !replaced {
+        space_members(fields);
+    }
     if replaced || rules.client.cache_control.is_none() {
         for name in &rules.client.remove {
             fields.remove(name);
@@ -59,6 +62,26 @@ fn build(rule: &ClientCacheControl, restricted: bool) -> String {
         parts.push("immutable".to_owned());
     }
     parts.join(", ")
+}
+
+/// A proxy that joins lines by a bare comma leaves `Cache-Control` in a form that nobody writes. RFC 9110 5.3 joins by comma and
+/// blank; what it says is the same.
+fn space_members(fields: &mut Fields) {
+    let Some(value) = fields.first("cache-control") else { return };
+    let mut spaced = Vec::with_capacity(value.len() + 4);
+    let (mut quoted, mut escaped, mut after_comma) = (false, false, false);
+    for byte in value {
+        if after_comma && !matches!(byte, b' ' | b'\t' | b',') {
+            spaced.push(b' ');
+        }
+        after_comma = !quoted && *byte == b',';
+        quoted ^= *byte == b'"' && !escaped;
+        escaped = quoted && *byte == b'\\' && !escaped;
+        spaced.push(*byte);
+    }
+    if spaced.len() > value.len() && fields.all("cache-control").count() == 1 {
+        fields.set("cache-control", spaced);
+    }
 }
 
 /// Caches nearer the client must tell apart what the key tells apart.
@@ -109,6 +132,19 @@ mod tests {
             assert!(got.starts_with(&format!("cache-control: {said};")), "{status} {said}: {got}");
         }
         assert!(check("", 200, false, "max-age=1").starts_with("cache-control: max-age=1; pragma"));
+    }
+
+    #[test]
+    fn rfc_9110_5_3_joined_lines_are_set_apart_by_a_comma_and_a_blank() {
+        for (said, want) in [
+            ("max-age=1,s-maxage=2", "max-age=1, s-maxage=2"),
+            ("max-age=1, s-maxage=2", "max-age=1, s-maxage=2"),
+            ("private=\"a,b\",max-age=1", "private=\"a,b\", max-age=1"),
+            ("x=\"\\\",a,b\",y", "x=\"\\\",a,b\", y"),
+            ("a,,b,", "a,, b,"),
+        ] {
+            assert!(check("", 200, false, said).starts_with(&format!("cache-control: {want};")), "{said}");
+        }
     }
 
     #[test]

@@ -40,6 +40,17 @@ pub fn targets(request: &RequestHead, response: &ResponseHead) -> Vec<UrlKey> {
     targets.into_iter().map(key).collect()
 }
 
+/// Whether a response says that it is the content of the URL that was asked for: its `Content-Location` is that URL.
+pub fn is_content_of_target(request: &RequestHead, response: &ResponseHead) -> bool {
+    let mut lines = response.fields.all("content-location");
+    match (lines.next(), lines.next()) {
+        (Some(only), None) if !only.trim_ascii().is_empty() => {
+            resolve(request, only).as_deref() == Some(request.target.as_str())
+        }
+        _ => false,
+    }
+}
+
 /// Path and query that a reference means (RFC 3986 5.2); `None` where it is not of the request's origin or cannot be
 /// read. Only the same origin: otherwise anyone could have anyone's entries thrown out.
 fn resolve(request: &RequestHead, reference: &[u8]) -> Option<String> {
@@ -227,6 +238,25 @@ mod tests {
         }
         let both = [("location", "/a"), ("content-location", "/b"), ("location", "/a")];
         assert_eq!(invalidated("DELETE", 200, &both), [own, "/a", "/b"]);
+    }
+
+    #[test]
+    fn a_response_may_say_that_it_is_the_content_of_its_url() {
+        for (lines, want) in [
+            (&["/v1/products/7?x=1"][..], true),
+            (&["https://shop.example/v1/products/7?x=1"], true),
+            (&["?x=1"], true),
+            (&["/v1/products/7"], false),
+            (&["https://other.example/v1/products/7?x=1"], false),
+            (&["/v1/products/7?x=1", "/v1/products/7?x=1"], false),
+            (&[""], false),
+            (&[], false),
+        ] {
+            let mut fields = Fields::new();
+            lines.iter().for_each(|line| fields.add("content-location", *line));
+            let response = ResponseHead { status: 200, fields, ..ResponseHead::default() };
+            assert_eq!(is_content_of_target(&head("POST", "/v1/products/7?x=1"), &response), want, "{lines:?}");
+        }
     }
 
     #[test]

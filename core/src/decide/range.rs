@@ -4,7 +4,7 @@
 
 use super::preconditions::if_range_allows;
 use crate::field::etag::EntityTag;
-use crate::field::range::{self, RangeRequest};
+use crate::field::range::{self, ByteRange, ContentRange, RangeRequest};
 use crate::fields::Fields;
 use crate::time::Timestamp;
 
@@ -54,6 +54,16 @@ pub fn answer(
     }
 }
 
+/// Which bytes of a stored part answer a request for a range (RFC 9111 3.3), counted in the whole; `None` where the part says
+/// that it does not hold the range. `bytes` is how many came: they are those from the part's first on, and where they are
+/// fewer than it says, so are those of the answer (RFC 9110 15.3.7: a 206 is self-descriptive, and may be less than was asked for).
+pub fn within(part: &ContentRange, bytes: u64, wanted: ByteRange) -> Option<(u64, u64)> {
+    let (first, last) = wanted.resolve(part.whole)?;
+    let here = part.first.checked_add(bytes)?.checked_sub(1)?.min(part.last);
+    let held = part.first <= first && last <= part.last && first <= here;
+    held.then(|| (first, last.min(here)))
+}
+
 /// `Content-Range` of a 206 or a 416; `None` for the whole.
 pub fn content_range(answer: &RangeAnswer) -> Option<String> {
     match answer {
@@ -96,6 +106,30 @@ mod tests {
             let etag = EntityTag::parse(b"\"a\"");
             let got = answer(&request, method, status, len, etag.as_ref(), None, None);
             assert_eq!(content_range(&got).as_deref(), want, "{method} {status} {len} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn rfc_9111_3_3_a_part_answers_ranges_within_it() {
+        use ByteRange::{From, FromTo, Last};
+        for (part, bytes, wanted, want) in [
+            ((0, 4, 10), 5, FromTo(0, 4), Some((0, 4))),
+            ((0, 4, 10), 5, FromTo(1, 2), Some((1, 2))),
+            ((0, 4, 10), 5, FromTo(4, 5), None),
+            ((0, 4, 10), 5, From(0), None),
+            ((0, 4, 10), 5, Last(1), None),
+            ((5, 9, 10), 5, From(6), Some((6, 9))),
+            ((5, 9, 10), 5, Last(2), Some((8, 9))),
+            ((5, 9, 10), 5, Last(9), None),
+            ((5, 9, 10), 5, FromTo(4, 6), None),
+            ((5, 9, 10), 5, FromTo(6, 99), Some((6, 9))),
+            // Fewer bytes than it says.
+            ((4, 9, 10), 5, From(6), Some((6, 8))),
+            ((4, 9, 10), 5, Last(1), None),
+            ((0, 0, 1), 0, From(0), None),
+        ] {
+            let part = ContentRange { first: part.0, last: part.1, whole: part.2 };
+            assert_eq!(within(&part, bytes, wanted), want, "{part:?} {bytes} {wanted:?}");
         }
     }
 

@@ -10,6 +10,7 @@ use crate::decide::age::Times;
 use crate::decide::vary as vary_rule;
 use crate::field::cache_control::CacheControl;
 use crate::field::hop;
+use crate::field::range::{self, RangeRequest};
 use crate::field::vary::{self, Vary};
 use crate::fields::{Fields, RequestHead, ResponseHead, Source};
 use crate::policy::rules::{Rules, SetCookieRule};
@@ -146,7 +147,7 @@ pub fn storable(c: &Candidate<'_>) -> Result<Lifetime, NotStored> {
     if c.response.source != Source::Origin {
         return Err(NotStored::Local);
     }
-    if status < 200 || status == 206 || status == 304 || c.response.fields.has("content-range") {
+    if status < 200 || status == 304 || is_part(c) && !is_storable_part(c) {
         return Err(NotStored::Partial);
     }
     if status >= 400 && !rules.status_ttl.iter().any(|(pattern, _)| pattern.matches(status)) {
@@ -187,6 +188,24 @@ pub fn storable(c: &Candidate<'_>) -> Result<Lifetime, NotStored> {
     }
     Ok(lifetime)
 }
+
+/// RFC 9110 14.4: `Content-Range` means nothing on other statuses than 206. Where it reads as one all the same, the origin may
+/// have meant a part.
+fn is_part(c: &Candidate<'_>) -> bool {
+    c.response.status == 206 || range::content_range(&c.response.fields).is_some()
+}
+
+/// RFC 9111 3.3: one range of bytes that was asked for as such.
+fn is_storable_part(c: &Candidate<'_>) -> bool {
+    c.rules.store_parts
+        && c.response.status == 206
+        && range::content_range(&c.response.fields).is_some()
+        && matches!(range::parse(&c.request.fields), RangeRequest::One(_))
+        && !CONDITIONS.iter().any(|name| c.request.fields.has(name))
+}
+
+/// Under a condition a part may be of another content than the next one asked for.
+pub const CONDITIONS: [&str; 5] = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
 
 /// RFC 9111 3.5, applied to session cookies as well: identity is shared only where the response says so.
 fn identity_allows(c: &Candidate<'_>) -> Result<(), NotStored> {
@@ -291,6 +310,7 @@ mod tests {
             ("private fields only", response(200, &[("cache-control", "private=\"x\", max-age=60")]), Ok(())),
             ("206", response(206, &[fresh]), Err(NotStored::Partial)),
             ("200 with a range", response(200, &[fresh, ("content-range", "bytes 0-1/9")]), Err(NotStored::Partial)),
+            ("200 with a range that is none", response(200, &[fresh, ("content-range", "x")]), Ok(())),
             ("304", response(304, &[fresh]), Err(NotStored::Partial)),
             ("302 with a lifetime", response(302, &[fresh]), Ok(())),
             ("404, named", response(404, &[fresh]), Ok(())),
@@ -314,6 +334,26 @@ mod tests {
         ] {
             assert_eq!(check(respect, &get("/x", &[]), &response), want, "{name}");
         }
+    }
+
+    #[test]
+    fn rfc_9111_3_3_a_part_is_stored_where_the_policy_says_so_and_one_range_was_asked_for() {
+        let part = |range: &str| response(206, &[("cache-control", "max-age=60"), ("content-range", range)]);
+        let one = get("/x", &[("range", "bytes=0-1")]);
+        assert_eq!(check("", &one, &part("bytes 0-1/9")), Err(NotStored::Partial), "not by default");
+        let store = r#""partial":"store""#;
+        assert_eq!(check(store, &one, &part("bytes 0-1/9")), Ok(()));
+        for (request, range) in [
+            (&[][..], "bytes 0-1/9"),
+            (&[("range", "bytes=0-1,3-4")], "bytes 0-1/9"),
+            (&[("range", "bytes=0-1"), ("if-range", "\"a\"")], "bytes 0-1/9"),
+            (&[("range", "bytes=0-1")], "bytes 0-1/*"),
+            (&[("range", "bytes=0-1")], "multipart"),
+        ] {
+            assert_eq!(check(store, &get("/x", request), &part(range)), Err(NotStored::Partial), "{request:?} {range}");
+        }
+        let whole = response(200, &[("cache-control", "max-age=60"), ("content-range", "bytes 0-1/9")]);
+        assert_eq!(check(store, &one, &whole), Err(NotStored::Partial));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::receive::Receiving;
 use super::request::{internal_edits, miss};
 use super::response::wants_etag;
 use super::verdict::{Effect, RequestVerdict, ResponseVerdict, edits_between};
-use super::{Bypassed, Exchange, State};
+use super::{Bypassed, Exchange, State, post};
 use crate::decide::admit::Bypass;
 use crate::field::cache_status::CacheStatus;
 use crate::fields::{RequestHead, ResponseHead};
@@ -20,13 +20,17 @@ use crate::worker::Worker;
 impl Exchange {
     pub(super) fn bypass(
         &mut self,
+        now: Timestamp,
         request: RequestHead,
         rules: Arc<Rules>,
         params: Params,
         reason: Bypass,
+        worker: &Worker,
     ) -> RequestVerdict {
         let edits = internal_edits(&request.fields);
-        self.state = State::BypassedResponse(Box::new(Bypassed { request, rules, params, reason }));
+        let sequence = worker.purges.head();
+        let bypassed = Bypassed { request, rules, params, reason, sent: now, sequence };
+        self.state = State::BypassedResponse(Box::new(bypassed));
         RequestVerdict::Forward(edits)
     }
 
@@ -38,12 +42,18 @@ impl Exchange {
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) -> ResponseVerdict {
-        let Bypassed { request, rules, params, reason } = bypassed;
+        // Records of the meantime may be about what this response shows.
+        let undisturbed = worker.purges.head() == bypassed.sequence;
+        if bypassed.reason == Bypass::UnsafeMethod {
+            let Bypassed { request, rules, params, .. } = &bypassed;
+            self.invalidate(request, rules, params, &head, worker, out);
+            if undisturbed && let Some(storing) = post::storable(&bypassed, &head, now, worker) {
+                return self.store_post(now, storing, head, worker, out);
+            }
+        }
+        let Bypassed { request, rules, params: _, reason, .. } = bypassed;
         worker.tally.add(rules.index, Count::Request(Outcome::Bypass), 1);
         worker.tally.add(rules.index, Count::Bypass(reason), 1);
-        if reason == Bypass::UnsafeMethod {
-            self.invalidate(&request, &rules, &params, &head, worker, out);
-        }
         let forwarded = if matches!(reason, Bypass::UnsafeMethod | Bypass::Method) { "method" } else { "bypass" };
         let status = CacheStatus { detail: Some(reason.as_str().into()), ..miss(forwarded) };
         let told = matches!(reason, Bypass::Policy | Bypass::Authorization);

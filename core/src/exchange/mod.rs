@@ -9,6 +9,8 @@
 
 mod bypass;
 mod invalidate;
+mod part;
+mod post;
 mod receive;
 mod refresh;
 mod reply;
@@ -74,6 +76,8 @@ struct Bypassed {
     rules: Arc<Rules>,
     params: Params,
     reason: Bypass,
+    sent: Timestamp,
+    sequence: Sequence,
 }
 
 /// A request on its way to the origin.
@@ -132,7 +136,7 @@ impl Exchange {
         let matched = self.policy.route(&head);
         let (rules, params) = (matched.rules, matched.params);
         match admit::admit(&rules, &head, matched.suspicious_path) {
-            Err(reason) => self.bypass(head, rules, params, reason),
+            Err(reason) => self.bypass(now, head, rules, params, reason, worker),
             Ok(()) => {
                 let asked = Asked::new(head, rules, params, &worker.shelf);
                 self.look(now, asked, None, worker, out)

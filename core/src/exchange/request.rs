@@ -39,6 +39,11 @@ impl Exchange {
         let (variant, lifetime, covered) = match self.find(&asked, worker) {
             Found::Stored { variant, lifetime, covered } => (variant, lifetime, covered),
             Found::Nothing(forwarded, detail) => {
+                if let Some(reply) = self.from_part(now, &asked, worker) {
+                    count_reply(asked.rules.index, Outcome::Hit, &reply, worker);
+                    self.state = State::Nothing;
+                    return RequestVerdict::Respond(reply);
+                }
                 return self.forward_or_wait(now, asked, None, forwarded, detail, wake, worker);
             }
         };

@@ -204,7 +204,9 @@ impl Exchange {
             }
         }
         if fetch.asked.request.method == "HEAD" && head.status == 200 {
-            storing::compare_head(&fetch.asked, head, worker);
+            let (policy, asked) = (&self.policy, &fetch.asked);
+            let context = Context { policy, asked, sent: fetch.sent, sequence: fetch.sequence };
+            storing::take_head(&context, head, now, worker);
         }
         let wake = if is_failure(head) { Wake::Failed } else { Wake::Released };
         wake_all(worker.flights.scatter(key, self.id, wake), out);

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use super::Asked;
+use super::{Asked, part};
 use crate::decide::age::Times;
 use crate::decide::freshen;
 use crate::decide::identity::Identity;
-use crate::decide::store::{self, NotStored};
+use crate::decide::store::{self, Candidate, NotStored};
 use crate::decide::vary::{self as vary_rule, VaryKey};
 use crate::entry::{Entry, Facts};
 use crate::field::cache_control::CacheControl;
 use crate::field::cache_groups;
 use crate::field::etag::EntityTag;
 use crate::field::no_vary_search::NoVarySearch;
+use crate::field::range;
 use crate::field::surrogate;
 use crate::field::vary::{self, Vary};
-use crate::fields::{Fields, ResponseHead};
+use crate::fields::{Fields, RequestHead, ResponseHead};
 use crate::judged::Judged;
 use crate::key::{self, Keyed};
 use crate::policy::Policy;
@@ -56,9 +57,16 @@ pub(super) fn store(context: &Context<'_>, whole: &Whole<'_>, worker: &mut Worke
     if let Some(tag) = whole.made_etag {
         fields.set("etag", tag.to_bytes());
     }
-    let names = match vary::parse(whole.fields) {
+    let mut names = match vary::parse(whole.fields) {
         Vary::Any => return Err(NotStored::VaryAny),
         Vary::Names(names) => names,
+    };
+    let key = if whole.status == 206 {
+        part_fits(whole, &names)?;
+        names.push(part::RANGE.to_owned());
+        keyed.key.of_parts()
+    } else {
+        keyed.key.clone()
     };
     let entry = Entry::new(Facts {
         url: keyed.url.clone(),
@@ -74,11 +82,20 @@ pub(super) fn store(context: &Context<'_>, whole: &Whole<'_>, worker: &mut Worke
         personal: keyed.names_user,
     });
     let variant = judge(context, entry);
-    if worker.shelf.insert(&keyed.key, variant.clone(), rules.limits.variants_per_key_max) {
+    if worker.shelf.insert(&key, variant.clone(), rules.limits.variants_per_key_max) {
         Ok(variant)
     } else {
         Err(NotStored::TooLarge)
     }
+}
+
+/// A part has no more bytes than it says; and its origin does not choose by `Range` what the whole is.
+fn part_fits(whole: &Whole<'_>, names: &[String]) -> Result<(), NotStored> {
+    let said = range::content_range(whole.fields).ok_or(NotStored::Partial)?;
+    let most = said.last.saturating_sub(said.first).saturating_add(1);
+    let bytes = whole.body.len() as u64;
+    let fits = bytes > 0 && bytes <= most && !names.iter().any(|name| name == part::RANGE);
+    if fits { Ok(()) } else { Err(NotStored::Partial) }
 }
 
 fn judge(context: &Context<'_>, entry: Entry) -> Variant {
@@ -140,7 +157,9 @@ pub(super) fn freshen(
     facts.fields = store::stored_fields(&asked.rules, &directives, &facts.fields);
     facts.times = super::response::times_of(&head, context.sent, now);
     facts.sequence = context.sequence;
-    let forbidden = (directives.no_store || directives.private) && !asked.rules.override_unsafe;
+    // RFC 9111 5.2.2.3: what was stored by must-understand stays so.
+    let no_store = directives.no_store && !directives.must_understand;
+    let forbidden = (no_store || directives.private) && !asked.rules.override_unsafe;
     let keeps = !forbidden && selection_follows(asked, &mut facts);
     let variant = judge(context, Entry::new(facts));
     let key = &asked.keyed.key;
@@ -178,9 +197,14 @@ fn strip(context: &Context<'_>, confirmation: &Fields) -> Fields {
     store::stored_fields(&context.asked.rules, &directives, confirmation)
 }
 
-/// RFC 9111 4.3.5: a HEAD that contradicts the stored response makes it unusable.
-pub(super) fn compare_head(asked: &Asked, head: &ResponseHead, worker: &mut Worker) {
+/// RFC 9111 4.3.5: a HEAD that contradicts the stored response makes it unusable; one that names it updates it.
+///
+/// The RFC would have any HEAD update what it does not contradict. Here it has to say something that identifies the stored
+/// response, be it its length: a HEAD that says nothing confirms nothing.
+pub(super) fn take_head(context: &Context<'_>, head: &ResponseHead, now: Timestamp, worker: &mut Worker) {
+    let asked = context.asked;
     let Lookup::Found(variant) = worker.shelf.lookup(&asked.keyed.key, &asked.request.fields) else { return };
+    let variant = variant.clone();
     let entry = variant.entry.clone();
     let facts = entry.facts();
     let differs = |name: &str| {
@@ -188,7 +212,36 @@ pub(super) fn compare_head(asked: &Asked, head: &ResponseHead, worker: &mut Work
         said.is_some() && !(name == "etag" && facts.made_etag) && said != facts.fields.first(name)
     };
     let other_length = head.content_length().is_some_and(|length| length != facts.body.len() as u64);
-    if facts.status == 200 && (differs("etag") || differs("last-modified") || other_length) {
-        worker.shelf.forget(&asked.keyed.key, &entry);
+    if facts.status != 200 {
+        return;
     }
+    if differs("etag") || differs("last-modified") || other_length {
+        worker.shelf.forget(&asked.keyed.key, &entry);
+        return;
+    }
+    let names_it = (head.fields.has("etag") && !facts.made_etag)
+        || head.fields.has("last-modified")
+        || head.content_length().is_some();
+    if names_it && may_update(context, head, now) {
+        freshen(context, &variant, &head.fields, now, worker);
+    }
+}
+
+/// Whether a GET with this head would have been stored: what must not be stored must not change what is.
+fn may_update(context: &Context<'_>, head: &ResponseHead, now: Timestamp) -> bool {
+    let asked = context.asked;
+    let times = super::response::times_of(head, context.sent, now);
+    let directives = CacheControl::of_response(&head.fields, &asked.rules.targeted);
+    let request = RequestHead { method: "GET".to_owned(), ..asked.request.clone() };
+    let candidate = Candidate {
+        rules: &asked.rules,
+        request: &request,
+        identity: asked.identity,
+        covers: &asked.keyed.covers,
+        response: head,
+        directives: &directives,
+        times: &times,
+    };
+    // A HEAD that gives no lifetime leaves the stored one; it updates nothing then that would matter.
+    store::storable(&candidate).is_ok()
 }

@@ -116,8 +116,10 @@ impl CacheControl {
                 ListEntry::Item(item) => match &item.bare_item {
                     BareItem::Boolean(set) if *set => Argument::None,
                     BareItem::Integer(number) => Argument::Text(i64::from(*number).to_string().into_bytes().into()),
-                    BareItem::String(text) => Argument::Text(text.as_str().as_bytes().into()),
-                    BareItem::Token(token) => Argument::Text(token.as_str().as_bytes().into()),
+                    // Lists of field names are strings; a number in quotes is of the wrong type, and no number.
+                    BareItem::String(text) if matches!(name.as_str(), "private" | "no-cache") => {
+                        Argument::Text(text.as_str().as_bytes().into())
+                    }
                     _ => Argument::Bad,
                 },
                 ListEntry::InnerList(_) => Argument::Bad,
@@ -448,7 +450,7 @@ mod tests {
             (&[("larder-cache-control", ""), ("cdn-cache-control", "max-age=60")], (true, Some(60))),
             (&[("cdn-cache-control", "max-age=60"), ("cdn-cache-control", "max-age=7")], (true, Some(7))),
             (&[("cdn-cache-control", "no-store=?0, max-age=60.5")], (true, Some(0))),
-            (&[("cdn-cache-control", "max-age=\"60\"")], (true, Some(60))),
+            (&[("cdn-cache-control", "max-age=\"60\"")], (true, Some(0))),
             (&[("cdn-cache-control", "max-age")], (true, Some(0))),
             (&[("cdn-cache-control", "max-age=-1")], (true, Some(0))),
             (&[("cdn-cache-control", "foo")], (true, None)),

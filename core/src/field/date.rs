@@ -13,8 +13,24 @@ use crate::time::Timestamp;
 /// Reads a date. Dates before 1970 and what never was a date are `None`.
 pub fn parse(value: &[u8]) -> Option<Timestamp> {
     let text = canonical_case(std::str::from_utf8(trim(value)).ok()?)?;
-    let since = httpdate::parse_http_date(&text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let read = httpdate::parse_http_date(&text).ok().or_else(|| under_another_day(&text))?;
+    let since = read.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Some(Timestamp::from_secs(since.as_secs()))
+}
+
+/// A date whose only fault is the name of its day, which adds nothing to it. RFC 9110 5.6.7: recipients "are encouraged
+/// to be robust in parsing timestamps".
+fn under_another_day(text: &str) -> Option<SystemTime> {
+    const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    let (named, rest) = text.split_at_checked(text.find([',', ' '])?)?;
+    let short = DAYS.iter().any(|day| day.get(..3) == Some(named));
+    if !short && !DAYS.contains(&named) {
+        return None;
+    }
+    DAYS.iter().find_map(|day| {
+        let day = if short { day.get(..3)? } else { day };
+        httpdate::parse_http_date(&format!("{day}{rest}")).ok()
+    })
 }
 
 /// Writes a date as IMF-fixdate; years past 9999 stay there.
@@ -64,6 +80,10 @@ mod tests {
             ("Thu, 18 Aug 2050 02:01:18 GMT", Some(2_544_400_878)),
             ("Thursday, 18-Aug-50 02:01:18 GMT", Some(2_544_400_878)),
             ("Fri, 31 Dec 9999 23:59:59 GMT", Some(LAST_SECOND)),
+            // The day's name is wrong; the date is not.
+            ("Mon, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Monday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
+            ("Mon Nov  6 08:49:37 1994", Some(784_111_777)),
             // Before the epoch.
             ("Wed, 31 Dec 1969 23:59:59 GMT", None),
             ("Sat, 01 Jan 0000 00:00:00 GMT", None),
@@ -71,7 +91,7 @@ mod tests {
             ("Tuesday, 01-Jan-74 00:00:00 GMT", Some(126_230_400)),
             ("Sunday, 01-Jan-40 00:00:00 GMT", Some(2_208_988_800)),
             // No dates.
-            ("Mon, 06 Nov 1994 08:49:37 GMT", None),
+            ("Xyz, 06 Nov 1994 08:49:37 GMT", None),
             ("Thu, 30 Feb 2012 00:00:00 GMT", None),
             ("Tue, 29 Feb 2011 00:00:00 GMT", None),
             ("Thu, 00 Jan 1970 00:00:00 GMT", None),

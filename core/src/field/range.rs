@@ -47,6 +47,35 @@ impl ByteRange {
     }
 }
 
+/// Which part of how much a 206 carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentRange {
+    /// Its first byte.
+    pub first: u64,
+    /// Its last byte, included.
+    pub last: u64,
+    /// Length of the whole.
+    pub whole: u64,
+}
+
+/// Reads a response's `Content-Range` (RFC 9110 14.4); `None` where it names no bytes of a known whole.
+pub fn content_range(fields: &Fields) -> Option<ContentRange> {
+    let mut lines = fields.all("content-range");
+    let (only, None) = (lines.next()?, lines.next()) else { return None };
+    let only = trim(only);
+    let (unit, rest) = only.split_at_checked(b"bytes ".len())?;
+    let slash = rest.iter().position(|byte| *byte == b'/')?;
+    let dash = rest.iter().position(|byte| *byte == b'-')?;
+    let first = number(rest.get(..dash)?)?;
+    let last = number(rest.get(dash.checked_add(1)?..slash)?)?;
+    let whole = number(rest.get(slash.checked_add(1)?..)?)?;
+    (unit.eq_ignore_ascii_case(b"bytes ") && first <= last && last < whole).then_some(ContentRange {
+        first,
+        last,
+        whole,
+    })
+}
+
 fn one(value: &[u8]) -> Option<ByteRange> {
     let value = trim(value);
     let (unit, set) = value.split_at_checked(b"bytes".len())?;
@@ -80,6 +109,25 @@ mod tests {
     use crate::field::hostile;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_content_range_names_bytes_of_a_known_whole() {
+        let read = |value: &str| {
+            let mut fields = Fields::new();
+            fields.add("content-range", value);
+            content_range(&fields).map(|range| (range.first, range.last, range.whole))
+        };
+        assert_eq!(read("bytes 0-4/10"), Some((0, 4, 10)));
+        assert_eq!(read(" Bytes 9-9/10 "), Some((9, 9, 10)));
+        for value in
+            ["bytes 0-10/10", "bytes 4-0/10", "bytes 0-4/*", "bytes */10", "lines 0-4/10", "bytes=0-4/10", "x", ""]
+        {
+            assert_eq!(read(value), None, "{value}");
+        }
+        hostile::each_fields(&["content-range"], 2_000, |fields| {
+            assert!(content_range(fields).is_none_or(|range| range.first <= range.last && range.last < range.whole));
+        });
+    }
 
     #[test]
     fn exactly_one_byte_range_is_acted_upon() {
