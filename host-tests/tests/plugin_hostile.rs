@@ -197,19 +197,22 @@ impl Run {
         response
     }
 
-    fn stream(&mut self) -> Option<StreamId> {
+    /// A request that the origin has not answered.
+    fn unanswered(&mut self) -> Option<StreamId> {
         let open = self.host.upstream_requests();
-        if !open.is_empty() && !self.draw.one_in(6) {
-            return Some(self.draw.of(&open));
-        }
+        let is_open = |stream: &StreamId| self.host.upstream(*stream).is_some_and(|seen| !seen.answered && !seen.reset);
+        let open: Vec<StreamId> = open.into_iter().filter(is_open).collect();
+        (!open.is_empty()).then(|| self.draw.of(&open))
+    }
+
+    fn any_stream(&mut self) -> Option<StreamId> {
         (!self.streams.is_empty()).then(|| self.draw.of(&self.streams))
     }
 
     fn answer(&mut self) {
-        let Some(stream) = self.stream() else { return };
+        let Some(stream) = self.unanswered() else { return };
         match self.draw.below(8) {
-            0 => self.host.respond_truncated(stream),
-            1 => {
+            0 => {
                 let failure = self.draw.of(&[
                     UpstreamFailure::ConnectionRefused,
                     UpstreamFailure::ConnectionReset,
@@ -218,7 +221,7 @@ impl Run {
                 ]);
                 self.host.fail_upstream(stream, failure);
             }
-            2 => self.answer_in_pieces(stream),
+            1 | 2 => self.answer_in_pieces(stream),
             _ => {
                 let response = self.response();
                 self.host.respond(stream, response);
@@ -233,11 +236,18 @@ impl Run {
             let (name, value) = self.draw.field();
             headers.append(name, value);
         }
-        let end = self.draw.one_in(5);
+        let mut end = self.draw.one_in(5);
         self.host.respond_headers(stream, headers, end);
         for _ in 0..self.draw.below(4) {
-            let (size, end) = (self.draw.below(20_000), self.draw.one_in(4));
-            self.host.respond_body(stream, vec![b'p'; size], end);
+            if end {
+                return;
+            }
+            end = self.draw.one_in(4);
+            self.host.respond_body(stream, vec![b'p'; self.draw.below(20_000)], end);
+        }
+        // What has not ended by now is cut, or hangs until somebody loses patience.
+        if !end && self.draw.one_in(2) {
+            self.host.respond_truncated(stream);
         }
     }
 
@@ -285,7 +295,7 @@ impl Run {
                 self.host.advance(Duration::from_millis(millis));
             }
             18 => {
-                if let Some(stream) = self.stream() {
+                if let Some(stream) = self.any_stream() {
                     self.host.client_gone(stream);
                 }
             }
@@ -312,7 +322,7 @@ fn nothing_traps_the_vm() {
             assert!(traps.is_empty(), "seed {seed}, step {step}: {traps:?}");
         }
         // And none is left behind: everything that waits is let go in the end.
-        for stream in run.host.upstream_requests() {
+        while let Some(stream) = run.unanswered() {
             run.host.respond(stream, Response::new(200).body("end"));
         }
         run.host.advance(Duration::from_secs(400));
