@@ -52,6 +52,9 @@ impl Response {
     }
 }
 
+/// A status and the fields after it.
+type Head = (u16, Vec<(String, Vec<u8>)>);
+
 /// A connection.
 #[derive(Debug)]
 pub struct Client {
@@ -160,7 +163,7 @@ impl Client {
         let _ = self.stream.get_ref().shutdown(Shutdown::Both);
     }
 
-    fn head(&mut self) -> io::Result<(u16, Vec<(String, Vec<u8>)>)> {
+    fn head(&mut self) -> io::Result<Head> {
         let line = self.line()?;
         let text = String::from_utf8_lossy(&line).into_owned();
         let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());

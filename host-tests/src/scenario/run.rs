@@ -22,10 +22,9 @@ pub fn run(scenario: &Scenario, executor: &mut dyn Executor) -> Report {
         executor: name,
         outcome,
     };
-    if let Some(only) = &scenario.only {
-        if !only.executors.iter().any(|known| known == name) {
-            return report(Outcome::Skipped(only.reason.clone()));
-        }
+    let elsewhere = scenario.only.as_ref().filter(|only| !only.executors.iter().any(|known| known == name));
+    if let Some(only) = elsewhere {
+        return report(Outcome::Skipped(only.reason.clone()));
     }
     let (host, policies) = (host(scenario), policies(scenario));
     let setting = Setting { name: &scenario.name, host: &host, policies: &policies };
@@ -167,7 +166,8 @@ impl<'a> Run<'a> {
             Action::Saw { count, asked, checks, body } => self.saw(*count, asked.as_ref(), checks, body.as_ref()),
             Action::Counted { outcome, times } => {
                 self.settle()?;
-                let found = self.world.counted(outcome, *times).map_err(|error| stopped("counters can be read", error))?;
+                let found =
+                    self.world.counted(outcome, *times).map_err(|error| stopped("counters can be read", error))?;
                 if found == *times {
                     return Ok(());
                 }

@@ -38,9 +38,11 @@ pub(super) fn bootstrap(listeners: &[Listener], ports: Ports, folder: &Path) -> 
     let probe = "direct_response: { status: 200 }";
     text.push_str(&listener(PROBE, "probe", &[("match: { prefix: \"/\" }", probe)], None));
     for each in listeners {
-        let filter = if each.watched { discovery(&each.name, folder) } else { typed(&each.name, &each.policy, "          ") };
+        let filter =
+            if each.watched { discovery(&each.name, folder) } else { typed(&each.name, &each.policy, "          ") };
         let refused = format!("match: {{ prefix: \"/\", headers: [ {{ name: {REFUSED}, present_match: true }} ] }}");
-        let impatient = format!("match: {{ prefix: \"/\", headers: [ {{ name: {IMPATIENT}, present_match: true }} ] }}");
+        let impatient =
+            format!("match: {{ prefix: \"/\", headers: [ {{ name: {IMPATIENT}, present_match: true }} ] }}");
         let routes = [
             (refused.as_str(), "route: { cluster: nobody, timeout: 0s }"),
             (impatient.as_str(), "route: { cluster: origin, timeout: 1s }"),

@@ -11,9 +11,9 @@ use std::fs;
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -374,7 +374,8 @@ impl Real<'_> {
 
     /// Requests sent to the origin, waiting for a connection to it, and answered.
     fn traffic(&self) -> Result<(u64, u64, u64), String> {
-        const WANTED: &str = "/stats?filter=(origin.upstream_rq_(total|pending_active)|scenarios.downstream_rq_completed)$";
+        const WANTED: &str =
+            "/stats?filter=(origin.upstream_rq_(total|pending_active)|scenarios.downstream_rq_completed)$";
         let stats = self.executor.envoy()?.admin(&WANTED.replace('|', "%7C"));
         let value = |ending: &str| {
             let line = stats.lines().filter_map(|line| line.split_once(": ")).find(|(name, _)| name.ends_with(ending));
@@ -419,7 +420,8 @@ fn received(response: Response) -> Received {
 
 /// A request as it goes over the wire.
 fn bytes_of(request: &SentRequest) -> Vec<u8> {
-    let mut bytes = format!("{} {} HTTP/1.1\r\nhost: {}\r\n", request.method, request.target, request.authority).into_bytes();
+    let mut bytes =
+        format!("{} {} HTTP/1.1\r\nhost: {}\r\n", request.method, request.target, request.authority).into_bytes();
     for (name, value) in &request.fields {
         bytes.extend_from_slice(name.as_bytes());
         bytes.extend_from_slice(b": ");
