@@ -42,13 +42,12 @@ impl Exchange {
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) -> ResponseVerdict {
-        // Records of the meantime may be about what this response shows.
-        let undisturbed = worker.purges.head() == bypassed.sequence;
         if bypassed.reason == Bypass::UnsafeMethod {
+            let post = post::storable(&bypassed, &head, now, worker);
             let Bypassed { request, rules, params, .. } = &bypassed;
             self.invalidate(request, rules, params, &head, worker, out);
-            if undisturbed && let Some(storing) = post::storable(&bypassed, &head, now, worker) {
-                return self.store_post(now, storing, head, worker, out);
+            if let Some(post) = post {
+                return self.store_post(now, post, head, worker, out);
             }
         }
         let Bypassed { request, rules, params: _, reason, .. } = bypassed;

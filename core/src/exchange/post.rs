@@ -8,7 +8,7 @@ use super::receive::{Receiving, Storing};
 use super::request::miss;
 use super::response::times_of;
 use super::verdict::{Effect, ResponseVerdict};
-use super::{Asked, Bypassed, Exchange};
+use super::{Asked, Bypassed, Exchange, storing};
 use crate::decide::freshness;
 use crate::decide::identity::Identity;
 use crate::decide::invalidation;
@@ -16,6 +16,7 @@ use crate::decide::store::{self, Candidate};
 use crate::field::cache_control::CacheControl;
 use crate::field::cache_status::CacheStatus;
 use crate::fields::{RequestHead, ResponseHead};
+use crate::purge::Covered;
 use crate::time::{Seconds, Timestamp};
 use crate::worker::Worker;
 
@@ -27,7 +28,7 @@ pub(super) struct Post {
     storing: Storing,
 }
 
-/// Decides; `None` is no.
+/// Decides, before the POST's own invalidation is in the log; `None` is no.
 pub(super) fn storable(bypassed: &Bypassed, head: &ResponseHead, now: Timestamp, worker: &Worker) -> Option<Post> {
     let Bypassed { request, rules, params, sent, .. } = bypassed;
     if !rules.store_post || request.method != "POST" || head.status != 200 {
@@ -58,7 +59,13 @@ pub(super) fn storable(bypassed: &Bypassed, head: &ResponseHead, now: Timestamp,
         times: &times,
     })
     .ok()?;
-    let storing = Storing { times, directives, sent: *sent, sequence: worker.purges.head() };
+    // What was purged in the meantime may be what this response shows.
+    let tags = storing::tags(&asked, rules, &head.fields, &asked.keyed).ok()?;
+    let tags = tags.iter().map(String::as_str);
+    if worker.purges.covers(&asked.keyed.url, tags, bypassed.sequence) != Covered::No {
+        return None;
+    }
+    let storing = Storing { times, directives, sent: *sent, sequence: bypassed.sequence };
     Some(Post { request: request.clone(), asked, storing })
 }
 
@@ -71,7 +78,8 @@ impl Exchange {
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) -> ResponseVerdict {
-        let Post { request, asked, storing } = post;
+        let Post { request, asked, mut storing } = post;
+        storing.sequence = worker.purges.head();
         let receiving = Receiving {
             restricted: asked.identity != Identity::None || asked.keyed.names_user,
             client_preconditions: false,

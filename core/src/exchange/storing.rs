@@ -117,7 +117,7 @@ fn keyed_by_response(asked: &Asked, fields: &Fields, worker: &mut Worker) -> Key
     keyed
 }
 
-fn tags(asked: &Asked, rules: &Rules, fields: &Fields, keyed: &Keyed) -> Result<Vec<String>, NotStored> {
+pub(super) fn tags(asked: &Asked, rules: &Rules, fields: &Fields, keyed: &Keyed) -> Result<Vec<String>, NotStored> {
     let mut tags: Vec<String> = rules.tags.templates.iter().filter_map(|tag| tag.expand(&asked.params)).collect();
     let (groups, listed): (Vec<String>, Vec<String>) =
         rules.tags.fields.iter().cloned().partition(|name| name == "cache-groups");
