@@ -1,6 +1,6 @@
 //! How the simulated Envoy is configured: the plugin's two configurations, routes, clusters, limits.
 //!
-//! Holds settings with Envoy's defaults and the values that `ENVOY`'s operators set for a caching plugin; decides nothing.
+//! Holds settings. Defaults are Envoy's, but for the two without which no cache works: `allow_on_headers_stop_iteration` and `FAIL_RELOAD`.
 
 use std::time::Duration;
 

@@ -23,7 +23,11 @@
 //! # Ok::<(), larder_host_tests::host::HostError>(())
 //! ```
 //!
-//! Not simulated: gRPC (its functions exist and fail), TCP filters, retries, the bytes of HTTP/1 and HTTP/2 framing.
+//! Not simulated: gRPC (its functions exist and fail), TCP filters, retries, the bytes of HTTP/1 and HTTP/2 framing, and the
+//! VM that Envoy's main thread runs beside the workers' (it ticks and serves nobody).
+//!
+//! What Envoy does is pinned by a table (`tests/common/pins.rs`) that runs here and in real Envoy. Where a test needs a
+//! rule that is not pinned yet, pin it first: where the two differ, this host is wrong.
 
 mod abi;
 mod calls;
