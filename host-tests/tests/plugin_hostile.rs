@@ -8,7 +8,7 @@ use std::time::Duration;
 use larder_host_tests::envoy::module_path;
 use larder_host_tests::host::{Config, Headers, Host, HostError, Plugin, Request, Response, StreamId, UpstreamFailure};
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 24;
 const STEPS: usize = 120;
 
 const POLICY: &str = r#"{

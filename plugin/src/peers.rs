@@ -62,14 +62,35 @@ fn key(number: u32) -> String {
 
 /// What an empty slot holds.
 const EMPTY: &[u8] = b"-";
+/// Holds how many slots were ever taken, so that senders need not look at the others.
+const TAKEN: &str = "larder.peers";
 
 /// Makes the slots, where nobody has. Envoy configures its main thread before its workers, so that nobody makes them twice.
 pub fn prepare() {
     if raw::shared(&key(0)) != Err(raw::Status::NOT_FOUND) {
         return;
     }
+    let _ = raw::set_shared(TAKEN, &0u32.to_le_bytes(), 0);
     for number in (0..SLOTS).rev() {
         let _ = raw::set_shared(&key(number), EMPTY, 0);
+    }
+}
+
+/// How many slots were ever taken, and the version of that number.
+fn taken() -> (u32, u32) {
+    let (bytes, version) = raw::shared(TAKEN).unwrap_or_default();
+    let count = bytes.first_chunk::<4>().map_or(SLOTS, |count| u32::from_le_bytes(*count));
+    (count.min(SLOTS), version)
+}
+
+/// Makes senders look at a slot.
+fn announce(number: u32) {
+    let count = number.saturating_add(1);
+    for _ in 0..SLOTS {
+        let (known, version) = taken();
+        if known >= count || raw::set_shared(TAKEN, &count.to_le_bytes(), version).is_ok() {
+            return;
+        }
     }
 }
 
@@ -101,6 +122,7 @@ fn take_slot() {
     let Ok(queue) = raw::register_queue(&name) else { return };
     let slot = Slot { queue, emptied: 0 };
     if raw::set_shared(&key(number), &slot.to_bytes(), version).is_ok() {
+        announce(number);
         OWN.set(Some(Own { number, name, slot }));
     }
     // Taken by another VM in the same moment: the next tick tries again, and forgets what is stored by then.
@@ -175,7 +197,7 @@ pub fn tell(purges: &[(Scope, Mode)]) {
     let own = own_number();
     let messages: Vec<Vec<u8>> = purges.iter().map(|(scope, mode)| scope.encode(*mode)).collect();
     let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-    for number in (0..SLOTS).filter(|number| Some(*number) != own) {
+    for number in (0..taken().0).filter(|number| Some(*number) != own) {
         let Ok((bytes, version)) = raw::shared(&key(number)) else { return };
         let Some(slot) = Slot::read(&bytes) else { continue };
         let unheard = UNHEARD.with_borrow_mut(|unheard| {
