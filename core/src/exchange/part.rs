@@ -35,7 +35,7 @@ enum Piece {
 
 impl Exchange {
     /// The answer that a stored part gives to a request for a range.
-    pub(super) fn from_part(&self, now: Timestamp, asked: &Asked, worker: &Worker) -> Option<Reply> {
+    pub(super) fn part_reply(&self, now: Timestamp, asked: &Asked, worker: &Worker) -> Option<Reply> {
         let request = &asked.request;
         let conditional = store::CONDITIONS.iter().any(|name| request.fields.has(name));
         if !asked.rules.store_parts || request.method != "GET" || conditional {

@@ -39,7 +39,7 @@ impl Exchange {
         let (variant, lifetime, covered) = match self.find(&asked, worker) {
             Found::Stored { variant, lifetime, covered } => (variant, lifetime, covered),
             Found::Nothing(forwarded, detail) => {
-                if let Some(reply) = self.from_part(now, &asked, worker) {
+                if let Some(reply) = self.part_reply(now, &asked, worker) {
                     count_reply(asked.rules.index, Outcome::Hit, &reply, worker);
                     self.state = State::Nothing;
                     return RequestVerdict::Respond(reply);
