@@ -116,7 +116,7 @@ fn take_slot() {
         Slot::read(&bytes).is_none().then_some((number, version))
     });
     // All taken: somebody is pushed out, finds out at the next tick and loses nothing but what was stored.
-    let any = || (u32::try_from(raw::now_nanos() % u64::from(SLOTS)).unwrap_or(0), 0);
+    let any = || (u32::try_from(raw::now_nanos().checked_rem(u64::from(SLOTS)).unwrap_or(0)).unwrap_or(0), 0);
     let (number, version) = free.unwrap_or_else(any);
     let name = format!("larder-{number}-{:x}", raw::now_nanos());
     let Ok(queue) = raw::register_queue(&name) else { return };

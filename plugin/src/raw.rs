@@ -25,9 +25,9 @@ pub enum Level {
 /// A header map.
 #[derive(Clone, Copy, Debug)]
 pub enum Map {
-    RequestHeaders = 0,
-    ResponseHeaders = 2,
-    CallResponseHeaders = 6,
+    Request = 0,
+    Response = 2,
+    CallResponse = 6,
 }
 
 /// A buffer.

@@ -99,7 +99,7 @@ pub fn answered(token: u32, header_count: usize, body_size: usize) {
         job.finish(now, Answer::Failed);
         return;
     }
-    let head = Head::read(&raw::map(Map::CallResponseHeaders).unwrap_or_default());
+    let head = Head::read(&raw::map(Map::CallResponse).unwrap_or_default());
     let body = match body_size {
         0 => Ok(Vec::new()),
         size => raw::buffer(Buffer::CallResponseBody, 0, size),

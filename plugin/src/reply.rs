@@ -61,13 +61,13 @@ pub fn mend(mend: Mend) {
     match mend {
         Mend::Nothing => {}
         Mend::RemoveContentType => {
-            let _ = raw::remove_field(Map::ResponseHeaders, "content-type");
+            let _ = raw::remove_field(Map::Response, "content-type");
         }
         Mend::EmptyBody(content_type) => {
             if let Some(content_type) = content_type {
-                let _ = raw::set_field(Map::ResponseHeaders, "content-type", &content_type);
+                let _ = raw::set_field(Map::Response, "content-type", &content_type);
             }
-            let _ = raw::set_field(Map::ResponseHeaders, "content-length", b"0");
+            let _ = raw::set_field(Map::Response, "content-length", b"0");
         }
     }
 }

@@ -64,7 +64,7 @@ impl Stream {
     }
 
     fn requested(&mut self, now: Timestamp, end_of_stream: bool, out: &mut Vec<Effect>) -> Action {
-        let Ok(bytes) = raw::map(Map::RequestHeaders) else {
+        let Ok(bytes) = raw::map(Map::Request) else {
             self.phase = Phase::Nothing;
             return Action::Continue;
         };
@@ -86,7 +86,7 @@ impl Stream {
                 Action::Pause
             }
             RequestVerdict::Forward(changes) => {
-                edits::apply(Map::RequestHeaders, &changes);
+                edits::apply(Map::Request, &changes);
                 self.phase = Phase::Response;
                 Action::Continue
             }
@@ -121,7 +121,7 @@ impl Stream {
         match verdict {
             RequestVerdict::Wait => return true,
             RequestVerdict::Forward(changes) => {
-                edits::apply(Map::RequestHeaders, &changes);
+                edits::apply(Map::Request, &changes);
                 self.phase = Phase::Response;
                 let _ = raw::resume_request();
             }
@@ -150,7 +150,7 @@ impl Stream {
             _ => return (Action::Continue, None),
         }
         let Some(cache) = self.cache.clone() else { return (Action::Continue, None) };
-        let Ok(bytes) = raw::map(Map::ResponseHeaders) else { return (Action::Continue, None) };
+        let Ok(bytes) = raw::map(Map::Response) else { return (Action::Continue, None) };
         let head = Head::read(&bytes);
         let status = head.status();
         let head = ResponseHead { status, fields: head.fields, source: source(status), ends: end_of_stream };
@@ -162,7 +162,7 @@ impl Stream {
         };
         let action = match verdict {
             ResponseVerdict::Pass { edits: changes, capture } => {
-                edits::apply(Map::ResponseHeaders, &changes);
+                edits::apply(Map::Response, &changes);
                 if capture {
                     self.phase = Phase::Body { captured: room_for(capacity) };
                 }
@@ -217,7 +217,7 @@ impl Stream {
             BodyVerdict::Capture => self.held_body_ended(now, size, out),
             BodyVerdict::Ignore => Action::Continue,
             BodyVerdict::Release { edits: changes, capture } => {
-                edits::apply(Map::ResponseHeaders, &changes);
+                edits::apply(Map::Response, &changes);
                 if capture && let Some(captured) = response_body(size) {
                     self.phase = Phase::Body { captured };
                     if end {
@@ -239,7 +239,7 @@ impl Stream {
         match verdict {
             EndVerdict::Done => Action::Continue,
             EndVerdict::Release(changes) => {
-                edits::apply(Map::ResponseHeaders, &changes);
+                edits::apply(Map::Response, &changes);
                 Action::Continue
             }
             EndVerdict::Replace(reply) => replace(&reply),
