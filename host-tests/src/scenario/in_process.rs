@@ -120,7 +120,9 @@ fn apply(edits: &[Edit], fields: &mut Fields, target: &mut String) {
 fn head_of(answer: &SentAnswer, status: u16, method: &str) -> ResponseHead {
     let mut fields = fields_of(&answer.fields);
     let bodiless = matches!(status, 100..=199 | 204 | 304);
-    let framed = answer.chunked || !answer.trailers.is_empty() || bodiless || fields.has("content-length");
+    // An answer to HEAD without a body says nothing of the length of what GET would get.
+    let silent = bodiless || (method == "HEAD" && answer.body.is_empty());
+    let framed = answer.chunked || !answer.trailers.is_empty() || silent || fields.has("content-length");
     if !framed {
         fields.add("content-length", answer.body.len().to_string());
     }

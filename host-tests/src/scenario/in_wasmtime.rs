@@ -259,7 +259,7 @@ impl Simulated {
                 headers.set(":status", status.to_string());
                 self.host.respond_informational(stream, headers);
             }
-            self.host.respond_headers(stream, head_of(answer, status), ends);
+            self.host.respond_headers(stream, head_of(answer, status, method), ends);
         }
         if part != Part::Head && !ends {
             self.send_body(stream, answer);
@@ -305,13 +305,14 @@ impl Simulated {
 }
 
 /// The head of an answer with the framing that belongs to it.
-fn head_of(answer: &SentAnswer, status: u16) -> Headers {
+fn head_of(answer: &SentAnswer, status: u16, method: &str) -> Headers {
     let mut headers = Headers::new();
     headers.append(":status", status.to_string());
     for (name, value) in &answer.fields {
         headers.append(name, value);
     }
-    let bodiless = matches!(status, 100..=199 | 204 | 304);
+    // An answer to HEAD without a body says nothing of the length of what GET would get.
+    let bodiless = matches!(status, 100..=199 | 204 | 304) || (method == "HEAD" && answer.body.is_empty());
     if answer.chunked || !answer.trailers.is_empty() {
         headers.append("transfer-encoding", "chunked");
     } else if !bodiless && !headers.contains("content-length") {

@@ -67,7 +67,7 @@ impl Origin {
         let chunked = answer.chunked || !answer.trailers.is_empty();
         let mut bytes = Vec::new();
         if part != Part::Rest {
-            head(&mut bytes, answer, status, chunked);
+            head(&mut bytes, answer, status, method, chunked);
         }
         if part != Part::Head && !bodiless {
             body(&mut bytes, answer, chunked);
@@ -89,7 +89,7 @@ fn put_lines(bytes: &mut Vec<u8>, lines: &Lines) {
     }
 }
 
-fn head(bytes: &mut Vec<u8>, answer: &SentAnswer, status: u16, chunked: bool) {
+fn head(bytes: &mut Vec<u8>, answer: &SentAnswer, status: u16, method: &str, chunked: bool) {
     for (status, lines) in &answer.interim {
         bytes.extend_from_slice(format!("HTTP/1.1 {status} Interim\r\n").as_bytes());
         put_lines(bytes, lines);
@@ -97,10 +97,12 @@ fn head(bytes: &mut Vec<u8>, answer: &SentAnswer, status: u16, chunked: bool) {
     }
     bytes.extend_from_slice(format!("HTTP/1.1 {status} Scripted\r\n").as_bytes());
     put_lines(bytes, &answer.fields);
+    // An answer to HEAD without a body says nothing of the length of what GET would get.
+    let silent = matches!(status, 100..=199 | 204 | 304) || (method == "HEAD" && answer.body.is_empty());
     let told = answer.fields.iter().any(|(name, _)| name == "content-length");
     if chunked {
         bytes.extend_from_slice(b"transfer-encoding: chunked\r\n");
-    } else if !told && !matches!(status, 100..=199 | 204 | 304) {
+    } else if !told && !silent {
         bytes.extend_from_slice(format!("content-length: {}\r\n", answer.body.len()).as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
