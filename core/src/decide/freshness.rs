@@ -78,6 +78,13 @@ pub const fn is_heuristically_cacheable(status: u16) -> bool {
     matches!(status, 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }
 
+/// RFC 9111 3, the last of its conditions (MUST NOT otherwise): the response says `public` or for how long it is fresh, be
+/// it for no time, or has a status that is cacheable by itself. A validator alone is not enough.
+pub fn permits_storing(status: u16, cc: &CacheControl, fields: &Fields) -> bool {
+    let states_lifetime = cc.s_maxage.is_some() || cc.max_age.is_some() || (!cc.targeted && fields.has("expires"));
+    cc.public || states_lifetime || is_heuristically_cacheable(status)
+}
+
 /// Final statuses whose requirements for caches this cache meets (RFC 9111 3, 5.2.2.3). 206 and 304 are not among
 /// them: they are no whole responses, and are never stored as such.
 pub const fn is_understood(status: u16) -> bool {

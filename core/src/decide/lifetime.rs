@@ -21,6 +21,8 @@ pub struct Lifetime {
     pub always_validate: bool,
     /// Never used stale (`must-revalidate`, `proxy-revalidate`).
     pub never_stale: bool,
+    /// A client's `max-stale` counts: besides, the origin's `s-maxage` is not in force (RFC 9111 4.2.4, 5.2.2.10).
+    pub takes_max_stale: bool,
 }
 
 /// The lifetime of a response; `None` where the policy says that it is not to be stored.
@@ -71,6 +73,7 @@ pub fn of(rules: &Rules, status: u16, directives: &CacheControl, fields: &Fields
         stale_if_error: window(rules.stale.if_error, directives.stale_if_error),
         always_validate,
         never_stale,
+        takes_max_stale: policy_window && !never_stale,
     })
 }
 
@@ -143,6 +146,19 @@ mod tests {
         }
         let origin = check(r#""ttl":"respect""#, 200, "max-age=1, stale-if-error=9", 0).unwrap();
         assert_eq!(origin.stale_if_error.get(), 9);
+    }
+
+    #[test]
+    fn rfc_9111_4_2_4_an_s_maxage_in_force_outweighs_a_clients_max_stale() {
+        for (settings, directives, want) in [
+            (r#""ttl":"respect""#, "max-age=60", true),
+            (r#""ttl":"respect""#, "max-age=60, must-revalidate", false),
+            (r#""ttl":"respect""#, "max-age=60, s-maxage=60", false),
+            (r#""ttl":"60s""#, "s-maxage=60", true),
+        ] {
+            let lifetime = check(settings, 200, directives, 0).unwrap();
+            assert_eq!(lifetime.takes_max_stale, want, "{settings} {directives}");
+        }
     }
 
     #[test]

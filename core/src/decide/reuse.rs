@@ -56,7 +56,7 @@ pub fn reuse(lifetime: &Lifetime, age: Seconds, covered: Covered, request: Optio
         return Reuse::Fresh;
     }
     let stale_by = age.minus(lifetime.fresh_for);
-    if covered == Covered::No && !lifetime.never_stale {
+    if covered == Covered::No && lifetime.takes_max_stale {
         let allowed = request.and_then(|request| request.max_stale).is_some_and(|max| match max {
             MaxStale::Any => true,
             MaxStale::UpTo(span) => stale_by <= span,
@@ -97,6 +97,7 @@ mod tests {
             stale_if_error: seconds(sie),
             always_validate: false,
             never_stale: false,
+            takes_max_stale: true,
         }
     }
 
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn rfc_9111_5_2_2_2_must_revalidate_forbids_every_stale_use() {
-        let strict = Lifetime { never_stale: true, ..lifetime(60, 0, 100) };
+        let strict = Lifetime { never_stale: true, takes_max_stale: false, ..lifetime(60, 0, 100) };
         assert_eq!(reuse(&strict, seconds(61), Covered::No, Some(&request("max-stale"))), Reuse::Validate(Why::Stale));
         assert!(!may_replace_error(&strict, seconds(61), Covered::No));
     }

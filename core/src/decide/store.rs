@@ -55,7 +55,7 @@ pub enum NotStored {
     UnkeyedInput,
     /// CORS headers for one origin without `Vary: Origin`.
     UnkeyedOrigin,
-    /// Neither a lifetime nor anything to validate with.
+    /// Neither a lifetime nor anything to validate with, or a status that is not stored without a lifetime.
     NoLifetime,
     /// A field value with CR, LF or NUL.
     Unclean,
@@ -181,6 +181,12 @@ pub fn storable(c: &Candidate<'_>) -> Result<Lifetime, NotStored> {
         return Err(NotStored::TooLarge);
     }
     let lifetime = lifetime::of(rules, status, directives, &c.response.fields, c.times).ok_or(NotStored::Policy)?;
+    if lifetime.fresh_for == Seconds::ZERO
+        && !rules.override_unsafe
+        && !freshness::permits_storing(status, directives, &c.response.fields)
+    {
+        return Err(NotStored::NoLifetime);
+    }
     let validator = c.response.fields.has("etag") || c.response.fields.has("last-modified");
     let usable_stale = lifetime.stale_while_revalidate.max(lifetime.stale_if_error) > Seconds::ZERO;
     if lifetime.fresh_for == Seconds::ZERO && !validator && !usable_stale {
@@ -305,6 +311,9 @@ mod tests {
             ("explicit lifetime", response(200, &[fresh]), Ok(())),
             ("a validator and no lifetime", response(200, &[("etag", "\"a\"")]), Ok(())),
             ("nothing at all", response(200, &[]), Err(NotStored::NoLifetime)),
+            ("302 with a validator only", response(302, &[("etag", "\"a\"")]), Err(NotStored::NoLifetime)),
+            ("302, public", response(302, &[("etag", "\"a\""), ("cache-control", "public")]), Ok(())),
+            ("302, over", response(302, &[("etag", "\"a\""), ("expires", "0")]), Ok(())),
             ("no-store", response(200, &[("cache-control", "max-age=60, no-store")]), Err(NotStored::NoStore)),
             ("private", response(200, &[("cache-control", "private, max-age=60")]), Err(NotStored::Private)),
             ("private fields only", response(200, &[("cache-control", "private=\"x\", max-age=60")]), Ok(())),
