@@ -45,13 +45,18 @@ fn is_in_other_case(case: &Case) -> bool {
     ["No-Store", "MAX-AGE=60", "Private"].iter().any(|member| case.says(member))
 }
 
-/// Directives with one name and two arguments (for the other side one may stand in quotes), by which the other side takes `must-revalidate` as said.
+/// What the other side takes for directives with one name and two arguments, and then for `must-revalidate`: such
+/// directives, one of them in quotes, and quoted arguments however often they stand there alike.
 fn contradicts_itself(case: &Case) -> bool {
     let in_quotes = case.says("ext=\"a, max-age=5, b\"") && case.names("max-age");
+    let mut seen: Vec<&str> = Vec::new();
     in_quotes
-        || case.members().any(|one| {
-            let name = one.split('=').next();
-            !one.is_empty() && case.members().any(|other| other.split('=').next() == name && other != one)
+        || case.members().filter(|said| !said.is_empty()).any(|said| {
+            let name = said.split('=').next();
+            let again =
+                seen.iter().any(|other| other.split('=').next() == name && (*other != said || said.contains('"')));
+            seen.push(said);
+            again
         })
 }
 
