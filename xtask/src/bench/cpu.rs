@@ -68,6 +68,9 @@ fn parse_list(list: &str) -> Option<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -85,11 +88,19 @@ mod tests {
         assert!(choose(&[0]).is_err());
     }
 
+    /// A process with one thread: where threads end, as those of other tests do, their time is gone with them.
     #[test]
-    fn our_own_time_can_be_read_and_does_not_run_back() {
-        let before = time(std::process::id()).unwrap();
+    fn a_process_that_worked_has_had_time_and_it_does_not_run_back() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut echoed = [0; 1];
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut echoed).unwrap();
+        let before = time(child.id()).unwrap();
         assert!(before > Duration::ZERO);
-        assert!(time(std::process::id()).unwrap() >= before);
+        assert!(time(child.id()).unwrap() >= before);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(time(child.id()).is_err(), "it is gone");
         assert_eq!(on_core("1500 20 3\n"), Some(Duration::from_nanos(1500)));
     }
 }
