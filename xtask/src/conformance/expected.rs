@@ -25,6 +25,24 @@ pub enum Surprise {
     Unknown(String),
 }
 
+impl Surprise {
+    /// Whether another run had the same to say of the same test, for whatever reason.
+    fn is_again(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Fallen { id, .. }, Self::Fallen { id: other, .. })
+            | (Self::Passes(id), Self::Passes(other))
+            | (Self::Unknown(id), Self::Unknown(other)) => id == other,
+            _ => false,
+        }
+    }
+}
+
+/// The surprises that come again in another run. The suite waits by the real clock: on a busy machine a request can be late for
+/// a lifetime of a second, in either direction.
+pub fn lasting(surprises: Vec<Surprise>, again: &[Surprise]) -> Vec<Surprise> {
+    surprises.into_iter().filter(|surprise| again.iter().any(|other| surprise.is_again(other))).collect()
+}
+
 /// Reads a list.
 pub fn parse(text: &str) -> Result<BTreeMap<String, String>> {
     let mut list = BTreeMap::new();
@@ -98,6 +116,14 @@ mod tests {
         for broken in ["a", "a:", "a: ", "a: x\na: y"] {
             assert!(parse(broken).is_err(), "{broken:?}");
         }
+    }
+
+    #[test]
+    fn only_what_comes_again_lasts() {
+        let fallen = |id: &str, why: &str| Surprise::Fallen { id: id.into(), kind: Kind::Check, why: why.into() };
+        let first = vec![fallen("a", "late"), fallen("b", "x"), Surprise::Passes("c".into())];
+        let second = [fallen("b", "y"), fallen("c", "z")];
+        assert_eq!(lasting(first, &second), [fallen("b", "x")]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub fn take(run: &mut Run<'_>, name: StepName, versions: &[Option<String>]) {
         StepName::Wasm => in_wasm(run),
         StepName::Host => host(run),
         StepName::Envoy => in_envoy(run, versions),
+        StepName::Conformance => conformance(run),
     };
     if let Err(error) = taken {
         run.step(&format!("{name:?}").to_lowercase(), |_| Err(error));
@@ -129,6 +130,14 @@ fn in_envoy(run: &mut Run<'_>, versions: &[Option<String>]) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+fn conformance(run: &mut Run<'_>) -> Result<()> {
+    let modules = modules(run)?;
+    let mut command = Command::new(std::env::current_exe().context("where this command lies is unknown")?);
+    command.arg("conformance").arg("--wasm").arg(&modules.plugin).current_dir(paths::root());
+    run.command("conformance", Kind::Check, &mut command);
     Ok(())
 }
 
