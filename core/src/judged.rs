@@ -67,6 +67,26 @@ impl Judged {
         }
     }
 
+    /// What a host without a policy makes of an entry: its fields as they are stored, and no lifetime.
+    pub fn as_stored(entry: &Entry) -> Self {
+        let mut head = entry.facts().fields.clone();
+        let upstream_status = head.joined("cache-status");
+        for name in ["cache-status", "age", "content-length"] {
+            head.remove(name);
+        }
+        let mut not_modified_head = head.clone();
+        not_modified_head.retain(|line| is_in_304(&line.name));
+        Self {
+            revision: 0,
+            lifetime: None,
+            shareable: false,
+            head: Arc::new(head),
+            not_modified_head: Arc::new(not_modified_head),
+            upstream_status,
+            rewritten: false,
+        }
+    }
+
     /// Bytes that this judgement adds to its entry's.
     pub fn weight(&self) -> u64 {
         const FIELD: usize = 56;

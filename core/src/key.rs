@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::field::no_vary_search::NoVarySearch;
@@ -26,6 +28,12 @@ impl Key {
     /// Takes over bytes that [`Key::as_bytes`] gave before.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(Arc::from(bytes))
+    }
+
+    /// What the key is known by in the cluster: half of its SHA-256 and more, as text without spaces. Names say nothing of the key.
+    pub fn name(&self) -> String {
+        let digest = Sha256::digest(&self.0);
+        URL_SAFE_NO_PAD.encode(digest.get(..24).unwrap_or_default())
     }
 
     /// The key under which parts (206) of the responses to this one are kept: a place of their own, so that no look-up for

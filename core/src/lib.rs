@@ -9,6 +9,8 @@
 )]
 #![forbid(unsafe_code)]
 
+pub mod binary;
+pub mod cluster;
 pub mod decide;
 pub mod entry;
 pub mod exchange;

@@ -14,6 +14,7 @@ use crate::field::no_vary_search::NoVarySearch;
 use crate::fields::Fields;
 use crate::judged::Judged;
 use crate::key::Key;
+use crate::purge::Standing;
 
 /// A stored response and what the policy in force makes of it.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Variant {
     pub entry: Arc<Entry>,
     /// Its lifetime and client-side fields under one policy.
     pub judged: Arc<Judged>,
+    /// Up to where it is known not to be purged.
+    pub standing: Standing,
 }
 
 /// The memory.
@@ -198,7 +201,7 @@ mod tests {
     use crate::decide::age::Times;
     use crate::decide::vary::VaryKey;
     use crate::entry::Facts;
-    use crate::purge::Sequence;
+    use crate::purge::Position;
     use crate::testing::{fields, rules};
     use crate::time::{Seconds, Timestamp};
     #[cfg(target_arch = "wasm32")]
@@ -211,17 +214,17 @@ mod tests {
             url: "http://h/".into(),
             status: 200,
             fields: fields(&[("cache-control", "max-age=60")]),
-            body: Arc::from(vec![0; bytes]),
+            body: vec![0; bytes].into(),
             times: Times { request: Timestamp(0), response: Timestamp(0), date: None, age: Seconds::ZERO },
             vary: VaryKey::of(&names, &request),
             tags: vec![],
-            sequence: Sequence(0),
+            position: Position::default(),
             made_etag: false,
             identified: false,
             personal: false,
         });
         let judged = Arc::new(Judged::new(&rules(""), 1, &[], &entry));
-        Variant { entry: Arc::new(entry), judged }
+        Variant { entry: Arc::new(entry), judged, standing: Standing::default() }
     }
 
     fn key(n: u32) -> Key {

@@ -5,7 +5,7 @@
 use foldhash::fast::FixedState;
 
 use crate::flights::Flights;
-use crate::purge::{Mode, PurgeTable, Scope};
+use crate::purge::{Mode, Purges, Scope};
 use crate::shelf::Shelf;
 use crate::tally::Tally;
 
@@ -17,7 +17,7 @@ pub struct Worker {
     /// Fetches in progress.
     pub flights: Flights,
     /// Purges heard of.
-    pub purges: PurgeTable<FixedState>,
+    pub purges: Purges<FixedState>,
     /// Counters.
     pub tally: Tally,
 }
@@ -31,7 +31,7 @@ impl Worker {
         Self {
             shelf: Shelf::new(shelf_bytes_max, seed),
             flights: Flights::new(seed ^ 0x9e37_79b9_7f4a_7c15),
-            purges: PurgeTable::new(PURGES_MAX, FixedState::with_seed(seed.rotate_left(32))),
+            purges: Purges::new(PURGES_MAX, FixedState::with_seed(seed.rotate_left(32))),
             tally: Tally::default(),
         }
     }

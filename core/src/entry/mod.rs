@@ -4,14 +4,14 @@
 pub mod etag;
 pub mod wire;
 
-use std::sync::Arc;
+use bytes::Bytes;
 
 use crate::decide::age::Times;
 use crate::decide::vary::VaryKey;
 use crate::field::date;
 use crate::field::etag::EntityTag;
 use crate::fields::Fields;
-use crate::purge::Sequence;
+use crate::purge::Position;
 use crate::time::Timestamp;
 
 /// A stored response with what is needed to reuse, validate and purge it.
@@ -32,15 +32,15 @@ pub struct Facts {
     /// End-to-end fields as the origin sent them (and an ETag made here, where `made_etag` says so).
     pub fields: Fields,
     /// The whole body.
-    pub body: Arc<[u8]>,
+    pub body: Bytes,
     /// When it was asked for and received.
     pub times: Times,
     /// Request fields that selected it.
     pub vary: VaryKey,
     /// Tags by which it is purged.
     pub tags: Vec<String>,
-    /// Position of the purge log when its request began.
-    pub sequence: Sequence,
+    /// Position of the cluster's purge log when its request began; the default where there is no cluster.
+    pub position: Position,
     /// The ETag was computed here: clients may use it, the origin does not know it.
     pub made_etag: bool,
     /// The request carried identity that the key does not cover.
@@ -88,7 +88,7 @@ impl Entry {
     }
 
     /// Tags as text.
-    pub fn tags(&self) -> impl Iterator<Item = &str> {
+    pub fn tags(&self) -> impl Iterator<Item = &str> + Clone {
         self.facts.tags.iter().map(String::as_str)
     }
 

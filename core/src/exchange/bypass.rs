@@ -28,8 +28,8 @@ impl Exchange {
         worker: &Worker,
     ) -> RequestVerdict {
         let edits = internal_edits(&request.fields);
-        let sequence = worker.purges.head();
-        let bypassed = Bypassed { request, rules, params, reason, sent: now, sequence };
+        let standing = worker.purges.now();
+        let bypassed = Bypassed { request, rules, params, reason, sent: now, standing };
         self.state = State::BypassedResponse(Box::new(bypassed));
         RequestVerdict::Forward(edits)
     }

@@ -22,7 +22,7 @@ mod verdict;
 use std::sync::Arc;
 
 pub use refresh::{Answer, Refresh};
-pub use reply::CACHE_NAME;
+pub use reply::{CACHE_NAME, from_stored};
 pub use verdict::{
     BodyVerdict, Edit, Edits, Effect, EndVerdict, Reply, ReplyBody, RequestVerdict, ResponseVerdict, edits_between,
 };
@@ -35,7 +35,7 @@ use crate::key::{self, Keyed};
 use crate::policy::Policy;
 use crate::policy::rules::Rules;
 use crate::policy::template::Params;
-use crate::purge::Sequence;
+use crate::purge::Standing;
 use crate::shelf::{Shelf, Variant};
 use crate::time::Timestamp;
 use crate::worker::Worker;
@@ -77,7 +77,7 @@ struct Bypassed {
     params: Params,
     reason: Bypass,
     sent: Timestamp,
-    sequence: Sequence,
+    standing: Standing,
 }
 
 /// A request on its way to the origin.
@@ -95,7 +95,7 @@ struct Fetch {
     forwarded: &'static str,
     detail: Option<&'static str>,
     sent: Timestamp,
-    sequence: Sequence,
+    standing: Standing,
 }
 
 impl Asked {

@@ -70,7 +70,7 @@ impl Exchange {
         }
         let lifetime = variant.judged.lifetime?;
         let facts = variant.entry.facts();
-        let covered = worker.purges.covers(&facts.url, variant.entry.tags(), facts.sequence);
+        let covered = worker.purges.covers(&facts.url, variant.entry.tags(), variant.standing);
         let age = age::current_age(&facts.times, now);
         let directives = CacheControl::of_request(&asked.request.fields);
         let obeyed = asked.rules.obey_request_directives.then_some(&directives);

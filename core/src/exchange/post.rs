@@ -62,10 +62,10 @@ pub(super) fn storable(bypassed: &Bypassed, head: &ResponseHead, now: Timestamp,
     // What was purged in the meantime may be what this response shows.
     let tags = storing::tags(&asked, rules, &head.fields, &asked.keyed).ok()?;
     let tags = tags.iter().map(String::as_str);
-    if worker.purges.covers(&asked.keyed.url, tags, bypassed.sequence) != Covered::No {
+    if worker.purges.covers(&asked.keyed.url, tags, bypassed.standing) != Covered::No {
         return None;
     }
-    let storing = Storing { times, directives, sent: *sent, sequence: bypassed.sequence };
+    let storing = Storing { times, directives, sent: *sent, standing: bypassed.standing };
     Some(Post { request: request.clone(), asked, storing })
 }
 
@@ -79,7 +79,7 @@ impl Exchange {
         out: &mut Vec<Effect>,
     ) -> ResponseVerdict {
         let Post { request, asked, mut storing } = post;
-        storing.sequence = worker.purges.head();
+        storing.standing = worker.purges.now();
         let receiving = Receiving {
             restricted: asked.identity != Identity::None || asked.keyed.names_user,
             client_preconditions: false,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::storing::{self, Context};
 use super::verdict::{BodyVerdict, Edits, Effect, EndVerdict, ResponseVerdict, edits_between};
 use super::{Asked, Exchange, State, reply, request, response, wake_all};
@@ -20,7 +22,7 @@ use crate::fields::{Fields, RequestHead, ResponseHead};
 use crate::flights::Wake;
 use crate::judged::Judged;
 use crate::policy::rules::{EtagRule, Rules};
-use crate::purge::Sequence;
+use crate::purge::{Position, Standing};
 use crate::shelf::Variant;
 use crate::tally::Count;
 use crate::time::Timestamp;
@@ -52,7 +54,7 @@ pub(super) struct Storing {
     pub times: Times,
     pub directives: CacheControl,
     pub sent: Timestamp,
-    pub sequence: Sequence,
+    pub standing: Standing,
 }
 
 impl Receiving {
@@ -217,17 +219,17 @@ impl Exchange {
             url: String::new(),
             status: receiving.response.status,
             fields,
-            body: Arc::from(&[][..]),
+            body: Bytes::new(),
             times: response::times_of(&receiving.response, now, now),
             vary: VaryKey(Vec::new()),
             tags: Vec::new(),
-            sequence: Sequence::default(),
+            position: Position::default(),
             made_etag: made.is_some(),
             identified: receiving.restricted,
             personal: false,
         });
         let judged = Judged::new(&receiving.rules, self.policy.revision, &receiving.covers, &entry);
-        Variant { entry: entry.into(), judged: judged.into() }
+        Variant { entry: entry.into(), judged: judged.into(), standing: Standing::default() }
     }
 
     fn store_all(
@@ -241,7 +243,7 @@ impl Exchange {
     ) -> Option<Variant> {
         let storing = receiving.storing.take()?;
         let asked = receiving.asked.take()?;
-        let context = Context { policy: &self.policy, asked: &asked, sent: storing.sent, sequence: storing.sequence };
+        let context = Context { policy: &self.policy, asked: &asked, sent: storing.sent, standing: storing.standing };
         let mut response = receiving.response.fields.clone();
         add_last_modified(&receiving.rules, &receiving.response, &mut response, now);
         let whole = storing::Whole {

@@ -13,7 +13,7 @@ use crate::field::cache_control::CacheControl;
 use crate::fields::{RequestHead, ResponseHead};
 use crate::policy::Policy;
 use crate::policy::rules::EtagRule;
-use crate::purge::Sequence;
+use crate::purge::Standing;
 use crate::shelf::Variant;
 use crate::tally::Count;
 use crate::time::{Millis, Timestamp};
@@ -29,7 +29,7 @@ pub struct Refresh {
     stale: Variant,
     validating: bool,
     sent: Timestamp,
-    sequence: Sequence,
+    standing: Standing,
 }
 
 /// What came of it.
@@ -63,8 +63,8 @@ impl Refresh {
         };
         // What is stored is stored for the request that was sent, whatever the client's method was.
         let asked = Asked { request: RequestHead { method: "GET".to_owned(), ..asked.request.clone() }, ..asked };
-        let sequence = worker.purges.head();
-        Self { request, policy, asked, stale: stale.clone(), validating, sent: now, sequence }
+        let standing = worker.purges.now();
+        Self { request, policy, asked, stale: stale.clone(), validating, sent: now, standing }
     }
 
     /// Takes up the answer. An error leaves the stale response as it is.
@@ -78,7 +78,7 @@ impl Refresh {
                 return;
             }
         };
-        let context = Context { policy: &self.policy, asked: &self.asked, sent: self.sent, sequence: self.sequence };
+        let context = Context { policy: &self.policy, asked: &self.asked, sent: self.sent, standing: self.standing };
         if head.status == 304 && self.validating {
             storing::freshen(&context, &self.stale, &head.fields, now, worker);
             return;

@@ -107,7 +107,7 @@ impl Exchange {
             Identity::SessionCookie => return Found::Nothing("request", Some("session-cookie")),
         }
         let facts = variant.entry.facts();
-        let covered = worker.purges.covers(&facts.url, variant.entry.tags(), facts.sequence);
+        let covered = worker.purges.covers(&facts.url, variant.entry.tags(), variant.standing);
         Found::Stored { variant, lifetime, covered }
     }
 
@@ -179,7 +179,7 @@ impl Exchange {
             Some(Wake::TimedOut) => Some("collapse-timeout"),
             _ => detail,
         };
-        let sequence = worker.purges.head();
+        let standing = worker.purges.now();
         self.state = State::Response(Box::new(Fetch {
             asked,
             part,
@@ -189,7 +189,7 @@ impl Exchange {
             forwarded,
             detail,
             sent: now,
-            sequence,
+            standing,
         }));
         RequestVerdict::Forward(edits)
     }

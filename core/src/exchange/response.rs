@@ -53,7 +53,7 @@ impl Exchange {
         let Some(stale) = fetch.stale.as_ref() else {
             return self.answered(now, fetch, head, worker, out);
         };
-        let context = Context { policy: &self.policy, asked: &fetch.asked, sent: fetch.sent, sequence: fetch.sequence };
+        let context = Context { policy: &self.policy, asked: &fetch.asked, sent: fetch.sent, standing: fetch.standing };
         let matches = freshen::selects(&head.fields, stale.entry.origin_etag(), stale.entry.last_modified());
         let key = &fetch.asked.keyed.key;
         let variant = if matches {
@@ -110,7 +110,7 @@ impl Exchange {
         let variant = fetch.stale.as_ref()?;
         let lifetime = variant.judged.lifetime?;
         let facts = variant.entry.facts();
-        let covered = worker.purges.covers(&facts.url, variant.entry.tags(), facts.sequence);
+        let covered = worker.purges.covers(&facts.url, variant.entry.tags(), variant.standing);
         let age = age::current_age(&facts.times, now);
         if !reuse::may_replace_error(&lifetime, age, covered) {
             return None;
@@ -164,7 +164,7 @@ impl Exchange {
             },
             ..miss(fetch.forwarded)
         };
-        let storing = stored.ok().map(|_| Storing { times, directives, sent: fetch.sent, sequence: fetch.sequence });
+        let storing = stored.ok().map(|_| Storing { times, directives, sent: fetch.sent, standing: fetch.standing });
         let keeps_flight = fetch.part == Part::Lead && storing.is_some();
         if !keeps_flight {
             wake_all(worker.flights.done(&key, self.id), out);
@@ -205,7 +205,7 @@ impl Exchange {
         }
         if fetch.asked.request.method == "HEAD" && head.status == 200 {
             let (policy, asked) = (&self.policy, &fetch.asked);
-            let context = Context { policy, asked, sent: fetch.sent, sequence: fetch.sequence };
+            let context = Context { policy, asked, sent: fetch.sent, standing: fetch.standing };
             storing::take_head(&context, head, now, worker);
         }
         let wake = if is_failure(head) { Wake::Failed } else { Wake::Released };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::{Asked, part};
 use crate::decide::age::Times;
 use crate::decide::freshen;
@@ -21,7 +23,7 @@ use crate::judged::Judged;
 use crate::key::{self, Keyed};
 use crate::policy::Policy;
 use crate::policy::rules::Rules;
-use crate::purge::Sequence;
+use crate::purge::Standing;
 use crate::shelf::{Lookup, Variant};
 use crate::time::Timestamp;
 use crate::worker::Worker;
@@ -31,7 +33,7 @@ pub(super) struct Context<'a> {
     pub policy: &'a Arc<Policy>,
     pub asked: &'a Asked,
     pub sent: Timestamp,
-    pub sequence: Sequence,
+    pub standing: Standing,
 }
 
 /// A complete response that may be stored.
@@ -72,11 +74,11 @@ pub(super) fn store(context: &Context<'_>, whole: &Whole<'_>, worker: &mut Worke
         url: keyed.url.clone(),
         status: whole.status,
         fields,
-        body: Arc::from(whole.body),
+        body: Bytes::copy_from_slice(whole.body),
         times: whole.times,
         vary: vary_key(asked, names),
         tags,
-        sequence: context.sequence,
+        position: context.standing.position,
         made_etag: whole.made_etag.is_some(),
         identified: asked.identity != Identity::None,
         personal: keyed.names_user,
@@ -100,7 +102,7 @@ fn part_fits(whole: &Whole<'_>, names: &[String]) -> Result<(), NotStored> {
 
 fn judge(context: &Context<'_>, entry: Entry) -> Variant {
     let judged = Judged::new(&context.asked.rules, context.policy.revision, &context.asked.keyed.covers, &entry);
-    Variant { entry: Arc::new(entry), judged: Arc::new(judged) }
+    Variant { entry: Arc::new(entry), judged: Arc::new(judged), standing: context.standing }
 }
 
 /// The key under what the response itself says about its query.
@@ -156,7 +158,7 @@ pub(super) fn freshen(
     let directives = CacheControl::of_response(&facts.fields, &asked.rules.targeted);
     facts.fields = store::stored_fields(&asked.rules, &directives, &facts.fields);
     facts.times = super::response::times_of(&head, context.sent, now);
-    facts.sequence = context.sequence;
+    facts.position = context.standing.position;
     // RFC 9111 5.2.2.3: what was stored by must-understand stays so.
     let no_store = directives.no_store && !directives.must_understand;
     let forbidden = (no_store || directives.private) && !asked.rules.override_unsafe;

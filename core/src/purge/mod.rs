@@ -5,12 +5,23 @@
 //! therefore never land after it. Tags are not indexed: a purge costs one insertion, a lookup checks its entry's tags.
 
 mod table;
+mod view;
 
 pub use table::PurgeTable;
+pub use view::{Purges, Standing};
 
 /// A position in the purge log. Zero comes before every record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
+
+/// A position in a certain log. Those of different logs cannot be compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// Which log, a random number; zero is none.
+    pub log: u64,
+    /// Where in it.
+    pub sequence: Sequence,
+}
 
 /// What a purge names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,8 +57,8 @@ pub struct Record {
     pub mode: Mode,
 }
 
-/// What the log says of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the log says of an entry, in the order of how much is covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Covered {
     /// No later record matches.
     No,

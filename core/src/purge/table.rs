@@ -60,6 +60,17 @@ impl<S: BuildHasher + Clone> PurgeTable<S> {
         }
     }
 
+    /// A table of a log that is followed from here on: what stands before is covered.
+    pub fn beginning_at(capacity: usize, hasher: S, head: Sequence) -> Self {
+        let floor = Newest { hard: head, soft: Sequence(0) };
+        Self { head, floor, ..Self::new(capacity, hasher) }
+    }
+
+    /// Everything up to here has been heard.
+    pub fn advance(&mut self, head: Sequence) {
+        self.head = self.head.max(head);
+    }
+
     /// The position after the last record.
     pub fn head(&self) -> Sequence {
         self.head

@@ -1,0 +1,105 @@
+//! Reading and writing the binary forms that leave the process: records of entries, messages of the cluster.
+//!
+//! Integers are little endian; text and bytes are length-prefixed (u32). Reading is total: what is cut short or longer than
+//! the limits is `None`, and never a large allocation.
+
+use bytes::Bytes;
+
+use crate::fields::Fields;
+
+/// No list is longer; a length above means damage.
+pub const LIST_MAX: u32 = 65_536;
+
+/// Appends bytes behind their length.
+pub fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_len(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a length.
+pub fn put_len(out: &mut Vec<u8>, len: usize) {
+    out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+/// Appends field lines.
+pub fn put_fields(out: &mut Vec<u8>, fields: &Fields) {
+    put_len(out, fields.len());
+    for field in fields.iter() {
+        put(out, field.name.as_bytes());
+        put(out, &field.value);
+    }
+}
+
+/// Takes one thing after the other from the front.
+#[derive(Clone, Debug)]
+pub struct Reader(Bytes);
+
+impl Reader {
+    /// Begins at the front. What is taken out as [`Bytes`] shares the memory.
+    pub const fn new(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    /// Whether everything was taken.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The next `len` bytes.
+    pub fn take(&mut self, len: usize) -> Option<Bytes> {
+        (len <= self.0.len()).then(|| self.0.split_to(len))
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let array = *self.0.first_chunk::<N>()?;
+        let _ = self.take(N);
+        Some(array)
+    }
+
+    /// A byte.
+    pub fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(u8::from_le_bytes)
+    }
+
+    /// Two bytes.
+    pub fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    /// Four bytes.
+    pub fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// Eight bytes.
+    pub fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// The length of a list.
+    pub fn list(&mut self) -> Option<u32> {
+        // An element takes a byte at least: a length beyond what is there is damage.
+        self.u32().filter(|len| *len <= LIST_MAX && *len as usize <= self.0.len())
+    }
+
+    /// Bytes behind their length.
+    pub fn bytes(&mut self) -> Option<Bytes> {
+        let len = self.u32()?;
+        self.take(len as usize)
+    }
+
+    /// Text behind its length.
+    pub fn text(&mut self) -> Option<String> {
+        std::str::from_utf8(&self.bytes()?).ok().map(str::to_owned)
+    }
+
+    /// Field lines.
+    pub fn fields(&mut self) -> Option<Fields> {
+        let mut fields = Fields::new();
+        for _ in 0..self.list()? {
+            let name = self.text()?;
+            fields.add(&name, self.bytes()?.to_vec());
+        }
+        Some(fields)
+    }
+}

@@ -1,0 +1,235 @@
+//! The purge log: appending, following; and what workers report.
+
+use super::codec::{Message, millis, position, put_position, put_u64};
+use crate::binary::{Reader, put, put_len};
+use crate::purge::{Mode, Position, Record, Scope, Sequence};
+use crate::time::Millis;
+
+/// Purges to be appended, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purge {
+    /// Who asks, for the node's own log.
+    pub who: String,
+    /// The bearer token of a client that asks, where it is not the worker itself.
+    pub token: Option<Vec<u8>>,
+    /// What to purge.
+    pub purges: Vec<(Scope, Mode)>,
+}
+
+/// What became of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PurgeAnswer {
+    /// In the log; the last one stands here.
+    Done(Position),
+    /// Not in the log.
+    Denied(Denial),
+}
+
+/// Why a node does not purge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// No token, or none that the node knows.
+    Unauthorized,
+    /// The token is not for purging.
+    Forbidden,
+    /// The log cannot be written now.
+    Unavailable,
+}
+
+/// A worker asks for what comes after its position.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Poll {
+    /// Which worker: unique in the fleet, and the same for as long as it lives.
+    pub worker: String,
+    /// Up to where it has heard; the default is nothing yet.
+    pub position: Position,
+    /// How long to wait for something new.
+    pub wait_for: Millis,
+}
+
+/// What comes after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PollAnswer {
+    /// The log's identity, and up to where these records lead.
+    pub position: Position,
+    /// The worker's position was of another log or too old: it begins anew at `position`, and what it has stored is void.
+    pub begins_anew: bool,
+    /// In order.
+    pub records: Vec<Record>,
+}
+
+/// What a worker has counted since its last report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Which worker.
+    pub worker: String,
+    /// Counters by name with labels (`larder_requests_total;route=items;outcome=hit`), and by how much they grew.
+    pub counts: Vec<(String, u64)>,
+    /// Gauges by name with labels, and where they stand.
+    pub gauges: Vec<(String, u64)>,
+}
+
+impl Purge {
+    /// Where it is sent.
+    pub const PATH: &str = "/larder/purge";
+}
+
+impl Poll {
+    /// Where it is sent.
+    pub const PATH: &str = "/larder/poll";
+}
+
+impl Report {
+    /// Where it is sent.
+    pub const PATH: &str = "/larder/report";
+}
+
+impl Message for Purge {
+    const KIND: u8 = 7;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        put(out, self.who.as_bytes());
+        out.push(u8::from(self.token.is_some()));
+        put(out, self.token.as_deref().unwrap_or_default());
+        put_len(out, self.purges.len());
+        for (scope, mode) in &self.purges {
+            put(out, &scope.encode(*mode));
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Option<Self> {
+        let who = reader.text()?;
+        let has_token = super::codec::flag(reader)?;
+        let token = Some(reader.bytes()?.to_vec()).filter(|_| has_token);
+        let mut purges = Vec::new();
+        for _ in 0..reader.list()? {
+            purges.push(Scope::decode(&reader.bytes()?)?);
+        }
+        Some(Self { who, token, purges })
+    }
+}
+
+impl Message for PurgeAnswer {
+    const KIND: u8 = 8;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let (number, position) = match self {
+            Self::Done(position) => (0, *position),
+            Self::Denied(Denial::Unauthorized) => (1, Position::default()),
+            Self::Denied(Denial::Forbidden) => (2, Position::default()),
+            Self::Denied(Denial::Unavailable) => (3, Position::default()),
+        };
+        out.push(number);
+        put_position(out, position);
+    }
+
+    fn read(reader: &mut Reader) -> Option<Self> {
+        let number = reader.u8()?;
+        let position = position(reader)?;
+        match number {
+            0 => Some(Self::Done(position)),
+            1 => Some(Self::Denied(Denial::Unauthorized)),
+            2 => Some(Self::Denied(Denial::Forbidden)),
+            3 => Some(Self::Denied(Denial::Unavailable)),
+            _ => None,
+        }
+    }
+}
+
+impl Message for Poll {
+    const KIND: u8 = 9;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        put(out, self.worker.as_bytes());
+        put_position(out, self.position);
+        put_u64(out, self.wait_for.0);
+    }
+
+    fn read(reader: &mut Reader) -> Option<Self> {
+        Some(Self { worker: reader.text()?, position: position(reader)?, wait_for: millis(reader)? })
+    }
+}
+
+impl Message for PollAnswer {
+    const KIND: u8 = 10;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        put_position(out, self.position);
+        out.push(u8::from(self.begins_anew));
+        put_len(out, self.records.len());
+        for record in &self.records {
+            put_u64(out, record.sequence.0);
+            put(out, &record.scope.encode(record.mode));
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Option<Self> {
+        let position = position(reader)?;
+        let begins_anew = super::codec::flag(reader)?;
+        let mut records = Vec::new();
+        for _ in 0..reader.list()? {
+            let sequence = Sequence(reader.u64()?);
+            let (scope, mode) = Scope::decode(&reader.bytes()?)?;
+            records.push(Record { sequence, scope, mode });
+        }
+        Some(Self { position, begins_anew, records })
+    }
+}
+
+impl Message for Report {
+    const KIND: u8 = 11;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        put(out, self.worker.as_bytes());
+        for list in [&self.counts, &self.gauges] {
+            put_len(out, list.len());
+            for (name, number) in list {
+                put(out, name.as_bytes());
+                put_u64(out, *number);
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Option<Self> {
+        let worker = reader.text()?;
+        let mut list = || {
+            let mut rows = Vec::new();
+            for _ in 0..reader.list()? {
+                rows.push((reader.text()?, reader.u64()?));
+            }
+            Some(rows)
+        };
+        Some(Self { worker, counts: list()?, gauges: list()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const AT: Position = Position { log: 3, sequence: Sequence(4) };
+
+    #[test]
+    fn messages_come_back_as_they_were() {
+        let purge = Purge {
+            who: "w".into(),
+            token: Some(b"secret".to_vec()),
+            purges: vec![(Scope::All, Mode::Soft), (Scope::Tag("t".into()), Mode::Hard)],
+        };
+        assert_eq!(Purge::decode(purge.encode().into()), Some(purge));
+        let denials = [Denial::Unauthorized, Denial::Forbidden, Denial::Unavailable].map(PurgeAnswer::Denied);
+        for answer in denials.into_iter().chain([PurgeAnswer::Done(AT)]) {
+            assert_eq!(PurgeAnswer::decode(answer.encode().into()), Some(answer));
+        }
+        let poll = Poll { worker: "w".into(), position: AT, wait_for: Millis(1) };
+        assert_eq!(Poll::decode(poll.encode().into()), Some(poll));
+        let records = vec![Record { sequence: Sequence(4), scope: Scope::Url("u".into()), mode: Mode::Hard }];
+        let answer = PollAnswer { position: AT, begins_anew: true, records };
+        assert_eq!(PollAnswer::decode(answer.encode().into()), Some(answer));
+        let report =
+            Report { worker: "w".into(), counts: vec![("a;b=c".into(), 1)], gauges: vec![("g".into(), u64::MAX)] };
+        assert_eq!(Report::decode(report.encode().into()), Some(report));
+    }
+}

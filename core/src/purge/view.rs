@@ -1,0 +1,203 @@
+//! What one worker knows of purges: those it made or was told by its neighbours, in an order of its own, and those of the
+//! cluster's log, in the log's order.
+//!
+//! Invariant: a copy is used only where neither order has a later record that matches it. What the worker itself purges counts
+//! at once; until the log has come back with it, nothing that the cluster hands out is taken for newer than that purge.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+
+use super::{Covered, Mode, Position, PurgeTable, Record, Scope, Sequence};
+
+/// Up to where a copy of a response is known not to be covered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// In the cluster's log.
+    pub position: Position,
+    /// In the worker's own order.
+    pub own: Sequence,
+    /// A soft purge that this worker may never have heard of covers it.
+    pub soft: bool,
+}
+
+/// A worker's purges.
+#[derive(Debug)]
+pub struct Purges<S> {
+    own: PurgeTable<S>,
+    log: PurgeTable<S>,
+    log_id: u64,
+    /// Own purges that the log has not come back with, oldest first: the first of each, and its place in the log once known.
+    unconfirmed: VecDeque<Unconfirmed>,
+    capacity: usize,
+    hasher: S,
+}
+
+#[derive(Debug)]
+struct Unconfirmed {
+    first: Sequence,
+    last: Sequence,
+    at: Option<Position>,
+}
+
+impl<S: BuildHasher + Clone> Purges<S> {
+    /// Nothing purged. Up to `capacity` URLs and tags are remembered one by one, in either order.
+    pub fn new(capacity: usize, hasher: S) -> Self {
+        Self {
+            own: PurgeTable::new(capacity, hasher.clone()),
+            log: PurgeTable::new(capacity, hasher.clone()),
+            log_id: 0,
+            unconfirmed: VecDeque::new(),
+            capacity,
+            hasher,
+        }
+    }
+
+    /// Where a request that begins now stands.
+    pub fn now(&self) -> Standing {
+        Standing { position: self.position(), own: self.own.head(), soft: false }
+    }
+
+    /// How far the log has been heard.
+    pub fn position(&self) -> Position {
+        Position { log: self.log_id, sequence: self.log.head() }
+    }
+
+    /// Whether a later record covers a copy.
+    pub fn covers<'a>(&self, url: &str, tags: impl Iterator<Item = &'a str> + Clone, standing: Standing) -> Covered {
+        if standing.position.log != self.log_id {
+            return Covered::Hard;
+        }
+        let by_log = self.log.covers(url, tags.clone(), standing.position.sequence);
+        let by_own = self.own.covers(url, tags, standing.own);
+        let known = if standing.soft { Covered::Soft } else { Covered::No };
+        by_log.max(by_own).max(known)
+    }
+
+    /// A purge that this worker makes, or is told by a neighbour.
+    pub fn append(&mut self, scope: Scope, mode: Mode) -> Sequence {
+        self.own.append(scope, mode).sequence
+    }
+
+    /// The purges from `first` to `last` are on their way to the log.
+    pub fn sent(&mut self, first: Sequence, last: Sequence) {
+        self.unconfirmed.push_back(Unconfirmed { first, last, at: None });
+    }
+
+    /// The log has taken up the purges that end with `last`.
+    pub fn acknowledged(&mut self, last: Sequence, at: Position) {
+        if let Some(waiting) = self.unconfirmed.iter_mut().find(|waiting| waiting.last == last) {
+            waiting.at = Some(at);
+        }
+        self.confirm();
+    }
+
+    /// Takes up a record of the log.
+    pub fn heard(&mut self, record: &Record) {
+        self.log.apply(record);
+    }
+
+    /// Everything up to `head` of the log has been heard.
+    pub fn heard_up_to(&mut self, head: Sequence) {
+        self.log.advance(head);
+        self.confirm();
+    }
+
+    /// Another log, or a place in this one from which on its records are known: whatever stands before is covered.
+    pub fn begin_at(&mut self, position: Position) {
+        self.log = PurgeTable::beginning_at(self.capacity, self.hasher.clone(), position.sequence);
+        self.log_id = position.log;
+        self.confirm();
+    }
+
+    /// Where a copy stands that the cluster handed out when its log was at `position`: it has looked at everything up to there.
+    pub fn standing_of(&self, position: Position, soft: bool) -> Standing {
+        let before = |first: Sequence| Sequence(first.0.saturating_sub(1));
+        let own = self.unconfirmed.front().map_or(self.own.head(), |waiting| before(waiting.first));
+        Standing { position, own, soft }
+    }
+
+    fn confirm(&mut self) {
+        let here = self.position();
+        let is_here = |at: Position| at.log != here.log || at.sequence <= here.sequence;
+        while self.unconfirmed.front().is_some_and(|waiting| waiting.at.is_some_and(is_here)) {
+            self.unconfirmed.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use foldhash::fast::FixedState;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const LOG: u64 = 7;
+
+    fn at(sequence: u64) -> Position {
+        Position { log: LOG, sequence: Sequence(sequence) }
+    }
+
+    fn purges() -> Purges<FixedState> {
+        let mut purges = Purges::new(64, FixedState::with_seed(1));
+        purges.begin_at(at(10));
+        purges
+    }
+
+    fn tag(sequence: u64, tag: &str, mode: Mode) -> Record {
+        Record { sequence: Sequence(sequence), scope: Scope::Tag(tag.into()), mode }
+    }
+
+    fn covered(purges: &Purges<FixedState>, standing: Standing) -> Covered {
+        purges.covers("http://h/a", ["t"].into_iter(), standing)
+    }
+
+    #[test]
+    fn what_came_before_the_log_was_followed_is_covered() {
+        let purges = purges();
+        assert_eq!(covered(&purges, Standing { position: at(9), ..Standing::default() }), Covered::Hard);
+        assert_eq!(covered(&purges, Standing { position: at(10), ..Standing::default() }), Covered::No);
+    }
+
+    #[test]
+    fn positions_of_another_log_are_covered() {
+        let mut purges = purges();
+        let standing = purges.now();
+        purges.begin_at(Position { log: 8, sequence: Sequence(0) });
+        assert_eq!(covered(&purges, standing), Covered::Hard);
+        assert_eq!(covered(&purges, purges.now()), Covered::No);
+    }
+
+    #[test]
+    fn either_order_covers_and_the_harder_word_counts() {
+        let mut purges = purges();
+        let standing = purges.now();
+        purges.heard(&tag(11, "t", Mode::Soft));
+        purges.heard_up_to(Sequence(12));
+        assert_eq!(covered(&purges, standing), Covered::Soft);
+        assert_eq!(covered(&purges, purges.now()), Covered::No);
+        purges.append(Scope::Url("http://h/a".into()), Mode::Hard);
+        assert_eq!(covered(&purges, standing), Covered::Hard);
+    }
+
+    #[test]
+    fn a_copy_handed_out_as_softly_purged_stays_so() {
+        let purges = purges();
+        assert_eq!(covered(&purges, purges.standing_of(at(10), true)), Covered::Soft);
+    }
+
+    #[test]
+    fn what_the_cluster_hands_out_is_older_than_a_purge_that_it_has_not_confirmed() {
+        let mut purges = purges();
+        let own = purges.append(Scope::Tag("t".into()), Mode::Hard);
+        purges.sent(own, own);
+        assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard);
+        // Taken up by the log at 11, but this worker's view of the log is still at 10.
+        purges.acknowledged(own, at(11));
+        assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard);
+        purges.heard(&tag(11, "t", Mode::Hard));
+        purges.heard_up_to(Sequence(11));
+        assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard, "by the log's own record");
+        assert_eq!(covered(&purges, purges.standing_of(at(11), false)), Covered::No);
+    }
+}
