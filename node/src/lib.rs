@@ -11,4 +11,5 @@
 )]
 
 pub mod clock;
+pub mod log;
 pub mod store;
