@@ -176,6 +176,16 @@ pub fn verify(record: &Bytes) -> Result<(), Damage> {
     if crc32fast::hash(&parts.covered) == parts.crc { Ok(()) } else { Err(Damage::Checksum) }
 }
 
+/// The label of a record that is as it was written, and the length of its body.
+pub fn checked(record: &Bytes) -> Result<(Label, u32), Damage> {
+    let parts = parts(record)?;
+    if crc32fast::hash(&parts.covered) != parts.crc {
+        return Err(Damage::Checksum);
+    }
+    let body_bytes = u32::try_from(parts.body.len()).map_err(|_| Damage::Length)?;
+    Ok((read_label(parts.label).ok_or(Damage::Payload)?, body_bytes))
+}
+
 /// Reads an entry and until when it is fresh. Its body shares the record's memory.
 pub fn decode(record: &Bytes) -> Result<(Entry, Timestamp), Damage> {
     let parts = parts(record)?;
@@ -305,7 +315,7 @@ mod tests {
                 let mut bad = bytes.to_vec();
                 bad[at] ^= 1 << bit;
                 let bad = Bytes::from(bad);
-                assert!(decode(&bad).is_err() && verify(&bad).is_err(), "bit {bit} of byte {at}");
+                assert!(decode(&bad).is_err() && verify(&bad).is_err() && checked(&bad).is_err(), "bit {bit} of byte {at}");
                 let _ = label(&bad);
             }
         }

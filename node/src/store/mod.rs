@@ -5,6 +5,8 @@
 //!
 //! Operations cost what they touch: no scans, no index of names.
 
+pub mod memory;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -44,6 +44,19 @@ pub struct LookupAnswer {
     pub other_variants: bool,
 }
 
+impl LookupAnswer {
+    /// The message without the record's bytes, which are the last in it: a node sends them as they lie in its store.
+    pub fn encode_front(&self) -> Vec<u8> {
+        let found = self.found.as_ref().map(|found| Found { record: Bytes::new(), ..found.clone() });
+        let mut front = Self { found, ..self.clone() }.encode();
+        if let Some(found) = &self.found {
+            front.truncate(front.len() - size_of::<u32>());
+            put_u32(&mut front, u32::try_from(found.record.len()).unwrap_or(u32::MAX));
+        }
+        front
+    }
+}
+
 /// A stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -152,6 +165,15 @@ mod tests {
                 assert_eq!(LookupAnswer::decode(answer.encode().into()), Some(answer));
             }
         }
+    }
+
+    #[test]
+    fn the_front_and_the_record_are_the_message() {
+        let found = Found { soft: false, body_bytes: 5, record: Bytes::from_static(b"record") };
+        let whole = answer(Lease::None, Some(found));
+        assert_eq!([&whole.encode_front()[..], b"record"].concat(), whole.encode());
+        let miss = answer(Lease::Granted(1), None);
+        assert_eq!(miss.encode_front(), miss.encode());
     }
 
     #[test]

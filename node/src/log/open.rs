@@ -1,0 +1,79 @@
+//! A log from its URL.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{DiskLog, KEEP_DEFAULT, Log, LogId, MemoryLog};
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The URL does not name a log.
+    #[error("{url:?} names no purge log: {why}")]
+    Url {
+        /// As given, without what is secret in it.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The folder cannot be used.
+    #[error("cannot {action} the purge log in {folder}: {source}", folder = folder.display())]
+    Disk {
+        /// Where.
+        folder: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What came of it.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("the purge log in {folder} is in use by another process", folder = folder.display())]
+    InUse {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// The system has no random numbers.
+    #[error("no identity for the purge log: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// Opens the log that a URL names: `memory:` or `disk:/folder`, each with `?keep=N` (the newest N records, 65536 by default).
+pub async fn open(url: &str) -> Result<Arc<dyn Log>, OpenError> {
+    let bad = |why: String| OpenError::Url { url: url.to_owned(), why };
+    let (before, query) = url.split_once('?').unwrap_or((url, ""));
+    let (scheme, rest) = before.split_once(':').ok_or_else(|| bad("it has no scheme".to_owned()))?;
+    match scheme {
+        "memory" if rest.is_empty() => Ok(Arc::new(MemoryLog::new(LogId::random()?, keep(query).map_err(bad)?))),
+        "disk" if rest.starts_with('/') => {
+            let (folder, keep) = (Path::new(rest).to_owned(), keep(query).map_err(bad)?);
+            let opened = tokio::task::spawn_blocking(move || DiskLog::open(&folder, keep)).await;
+            let opened = opened.map_err(|error| bad(format!("opening it ended: {error}")))?;
+            Ok(Arc::new(opened?))
+        }
+        "memory" => Err(bad("write memory:".to_owned())),
+        "disk" => Err(bad("write disk:/folder, with the whole path".to_owned())),
+        _ => Err(bad("write memory: or disk:/folder".to_owned())),
+    }
+}
+
+/// `keep=N`, and nothing else.
+fn keep(query: &str) -> Result<usize, String> {
+    let mut keep = KEEP_DEFAULT;
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "keep" => keep = count(&name, &value)?,
+            _ => return Err(format!("there is no parameter {name:?}; there is keep")),
+        }
+    }
+    Ok(keep)
+}
+
+/// A number of records.
+fn count(name: &str, value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("{name}={value}: write a number from 1 on")),
+    }
+}
