@@ -138,8 +138,7 @@ impl Node {
         let counts = Arc::new(Counts::default());
         let (stop, stopping) = watch::channel(false);
         let first_lease = getrandom::u64()?;
-        let desk =
-            Desk::new(store, following.clone(), clock.clone(), counts.clone(), limits.clone(), first_lease);
+        let desk = Desk::new(store, following.clone(), clock.clone(), counts.clone(), limits.clone(), first_lease);
         let shared = Arc::new(Shared {
             desk,
             following: following.clone(),

@@ -315,7 +315,10 @@ mod tests {
                 let mut bad = bytes.to_vec();
                 bad[at] ^= 1 << bit;
                 let bad = Bytes::from(bad);
-                assert!(decode(&bad).is_err() && verify(&bad).is_err() && checked(&bad).is_err(), "bit {bit} of byte {at}");
+                assert!(
+                    decode(&bad).is_err() && verify(&bad).is_err() && checked(&bad).is_err(),
+                    "bit {bit} of byte {at}"
+                );
                 let _ = label(&bad);
             }
         }

@@ -44,11 +44,7 @@ fn refused(shared: &Shared, why: Turned) -> Response<Pieces> {
     turned_away(why)
 }
 
-async fn posted(
-    shared: &Shared,
-    request: Request<Incoming>,
-    admission: impl Send,
-) -> Result<Response<Pieces>, Turned> {
+async fn posted(shared: &Shared, request: Request<Incoming>, admission: impl Send) -> Result<Response<Pieces>, Turned> {
     let kind = Kind::of(request.uri().path()).ok_or(Turned::Path)?;
     let limits = &shared.limits;
     let bytes_max = match kind {
