@@ -5,6 +5,8 @@
 //!
 //! Operations cost what they touch: no scans, no index of names.
 
+#[cfg(feature = "disk")]
+pub mod disk;
 pub mod memory;
 
 use std::time::Duration;

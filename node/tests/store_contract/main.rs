@@ -62,3 +62,8 @@ macro_rules! store_on_a_server {
 }
 
 every_store!(memory, crate::subject::memory::Memory::new());
+
+#[cfg(feature = "disk")]
+every_store!(disk, crate::subject::disk::Disk::new(64 << 20));
+#[cfg(feature = "disk")]
+every_store!(disk_without_memory, crate::subject::disk::Disk::new(1 << 20));
