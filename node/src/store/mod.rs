@@ -7,6 +7,8 @@
 
 #[cfg(feature = "disk")]
 pub mod disk;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 pub mod memory;
 
 use std::time::Duration;

@@ -5,7 +5,10 @@
 
 #[cfg(feature = "disk")]
 pub mod disk;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 pub mod memory;
+pub mod process;
 
 use std::future::Future;
 use std::sync::Arc;
