@@ -10,6 +10,11 @@ pub mod disk;
 #[cfg(feature = "memcached")]
 pub mod memcached;
 pub mod memory;
+mod open;
+mod url;
+
+pub use open::open;
+pub use url::OpenError;
 
 use std::time::Duration;
 
