@@ -8,6 +8,11 @@
 #![allow(dead_code, unused_macros)]
 
 mod contract;
+#[cfg(feature = "disk")]
+mod disk_killed;
+mod flood;
+#[cfg(feature = "memcached")]
+mod memcached_nonsense;
 #[cfg(feature = "memcached")]
 mod memcached_twice;
 mod subject;
