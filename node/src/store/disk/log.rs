@@ -19,6 +19,10 @@ use larder_core::time::Timestamp;
 use super::index::{ENTRY_BYTES, Index, Slot, Touched};
 use super::record::{FILE_HEAD, Head, Kind, name_hash};
 
+/// What the names of the files end in: segments, and lists of a segment's heads.
+pub const SEGMENT: &str = "seg";
+pub const LIST: &str = "heads";
+
 /// Records up to this size are copied together and written by one call.
 const JOINED_BYTES_MAX: usize = 64 << 10;
 
@@ -100,6 +104,42 @@ pub struct Segment {
     pub counts_until: Timestamp,
     /// The names put in it, by hash, to take them out of the index when it goes.
     pub names: Vec<u64>,
+    /// While it is open: what its list of heads will be.
+    pub heads: Vec<u8>,
+    /// The length of that list on disk.
+    pub list_bytes: u64,
+}
+
+impl Segment {
+    /// A segment of nothing but its beginning.
+    pub fn new(id: u32, path: PathBuf, file: File) -> Self {
+        Self {
+            id,
+            path,
+            file: Arc::new(file),
+            bytes: FILE_HEAD.len() as u64,
+            counts_until: Timestamp(0),
+            names: Vec::new(),
+            heads: FILE_HEAD.to_vec(),
+            list_bytes: 0,
+        }
+    }
+
+    /// What it takes on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.bytes + self.list_bytes
+    }
+
+    /// Writes the list of its heads, which spares the next start to look for them. Whoever reads it checks it, so a
+    /// list that could not be written is only a slower start.
+    fn close(&mut self) {
+        let path = list_of(&self.path);
+        let heads = std::mem::take(&mut self.heads);
+        match fs::write(&path, &heads) {
+            Ok(()) => self.list_bytes = heads.len() as u64,
+            Err(_) => drop(fs::remove_file(&path)),
+        }
+    }
 }
 
 /// The files, under one writer.
@@ -134,7 +174,7 @@ impl Log {
             files.add(segment.id, segment.file.clone());
         }
         let next_id = found.back().map_or(1, |newest| newest.id.wrapping_add(1));
-        let bytes = found.iter().map(|segment| segment.bytes).sum();
+        let bytes = found.iter().map(Segment::disk_bytes).sum();
         let records = found.iter().map(|segment| segment.names.len() as u64).sum();
         Self { folder, limits, files, index, touched, full: found, open: None, next_id, bytes, records, evictions: 0 }
     }
@@ -182,7 +222,7 @@ impl Log {
     /// Removes files in which nothing counts any more.
     pub fn drop_expired(&mut self, now: Timestamp) -> Result<(), Failure> {
         if self.open.as_ref().is_some_and(|open| open.counts_until <= now && open.bytes > FILE_HEAD.len() as u64) {
-            self.full.extend(self.open.take());
+            self.close_segment();
         }
         while let Some(at) = self.full.iter().position(|segment| segment.counts_until <= now) {
             self.drop_segment(at, now)?;
@@ -206,11 +246,12 @@ impl Log {
 
     /// Removes the oldest files until a record of so many bytes fits.
     pub fn make_room(&mut self, bytes: u64, now: Timestamp) -> Result<(), Failure> {
-        // A new file's head, should one be begun.
-        let bytes = bytes + FILE_HEAD.len() as u64;
+        // Should a new file be begun: its head, and the list of the one before.
+        let list_bytes = self.open.as_ref().map_or(0, |open| open.heads.len());
+        let bytes = bytes + (list_bytes + FILE_HEAD.len()) as u64;
         while self.bytes + bytes > self.limits.bytes_max || self.records >= self.limits.records_max {
             if self.full.is_empty() {
-                self.full.extend(self.open.take());
+                self.close_segment();
             }
             if self.full.is_empty() {
                 break;
@@ -269,14 +310,16 @@ impl Log {
 
     fn drop_segment(&mut self, at: usize, now: Timestamp) -> Result<(), Failure> {
         let Some(segment) = self.full.get(at) else { return Ok(()) };
-        match fs::remove_file(&segment.path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Failure::at(&segment.path)(error)),
+        for path in [list_of(&segment.path), segment.path.clone()] {
+            match fs::remove_file(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Failure::at(&path)(error)),
+            }
         }
         let Some(segment) = self.full.remove(at) else { return Ok(()) };
         self.files.forget(segment.id);
-        self.bytes = self.bytes.saturating_sub(segment.bytes);
+        self.bytes = self.bytes.saturating_sub(segment.disk_bytes());
         self.records = self.records.saturating_sub(segment.names.len() as u64);
         for hash in segment.names {
             let mut valid = false;
@@ -293,7 +336,7 @@ impl Log {
     fn write(&mut self, head: &Head, value: &[u8]) -> Result<(u32, u64), Failure> {
         let (bytes, records) = (self.limits.segment_bytes, self.limits.segment_records);
         if self.open.as_ref().is_some_and(|open| open.bytes >= bytes || open.names.len() as u64 >= records) {
-            self.full.extend(self.open.take());
+            self.close_segment();
         }
         if self.open.is_none() {
             self.open = Some(self.begin_segment()?);
@@ -303,6 +346,7 @@ impl Log {
         match write_at(&open.file, offset, head, value) {
             Ok(()) => {
                 open.bytes += head.record_bytes();
+                head.encode(&mut open.heads);
                 self.bytes += head.record_bytes();
                 Ok((open.id, offset))
             }
@@ -311,7 +355,7 @@ impl Log {
                 // A piece of a record at the end is what recovery expects of a crash, so it may stay if it must; but
                 // nothing may be written behind it.
                 if open.file.set_len(offset).is_err() {
-                    self.full.extend(self.open.take());
+                    self.close_segment();
                 }
                 Err(failure)
             }
@@ -329,22 +373,35 @@ impl Log {
             return Err(Failure::at(&path)(error));
         }
         self.next_id = id.wrapping_add(1);
-        let file = Arc::new(file);
-        self.files.add(id, file.clone());
-        let bytes = FILE_HEAD.len() as u64;
-        self.bytes += bytes;
-        Ok(Segment { id, path, file, bytes, counts_until: Timestamp(0), names: Vec::new() })
+        let segment = Segment::new(id, path, file);
+        self.files.add(id, segment.file.clone());
+        self.bytes += segment.bytes;
+        Ok(segment)
+    }
+
+    /// Nothing more is appended to the open file.
+    fn close_segment(&mut self) {
+        if let Some(mut segment) = self.open.take() {
+            segment.close();
+            self.bytes += segment.list_bytes;
+            self.full.push_back(segment);
+        }
     }
 }
 
 /// Where a segment is.
 pub fn path_of(folder: &Path, id: u32) -> PathBuf {
-    folder.join(format!("larder-{id:08x}.seg"))
+    folder.join(format!("larder-{id:08x}.{SEGMENT}"))
 }
 
-/// Which segment a file is, if it is one.
-pub fn id_of(file_name: &str) -> Option<u32> {
-    let digits = file_name.strip_prefix("larder-")?.strip_suffix(".seg")?;
+/// Where the list of a segment's heads is.
+pub fn list_of(segment: &Path) -> PathBuf {
+    segment.with_extension(LIST)
+}
+
+/// Which segment a file is, or is the list of.
+pub fn id_of(file_name: &str, extension: &str) -> Option<u32> {
+    let digits = file_name.strip_prefix("larder-")?.strip_suffix(extension)?.strip_suffix('.')?;
     (digits.len() == 8).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
