@@ -1,7 +1,7 @@
 //! The store on disk: memory before files, bounded in both, there again after a restart.
 //!
-//! **What it is.** A log of segment files with an index in memory (the design of Bitcask, with whole files dropped oldest first as
-//! nginx's and Varnish's disk caches and CacheLib's large-object engine do). A put is one write at the end of one file; a get is one
+//! **What it is.** A log of segment files with an index in memory (Bitcask's design, with the oldest file
+//! dropped instead of files merged). A put is one write at the end of one file; a get is one
 //! read at a known place; room is made by unlinking the oldest file, of which what is in use is written again; nothing is ever scanned. `record` is the format,
 //! `log` the files, `index` where names are, `recovery` the start.
 //!
@@ -14,12 +14,12 @@
 //! **Memory.** `memory=` holds both the index (64 bytes a record, three quarters of the memory at most: beyond that the oldest file
 //! goes) and, with what is left, the values last put or read. 10 GiB of 1 KB values want 700 MiB; of 16 KB values, 40 MiB.
 //!
-//! **Why not a crate.** Looked at in November 2026. foyer 0.22.6 acknowledges before it writes, and drops what does not fit its flush buffer under a
-//! burst in its default configuration, reporting success (foyer-rs/foyer#1334, open); with its crash under load (#1095) that fails
-//! "what was acknowledged survives". fjall 3.1.13 has the FIFO compaction that bounds bytes, but only for keys in rising order and
-//! without updates (its documentation); with hashes for keys it asserts and poisons its locks (fjall-rs/lsm-tree#310, open). Its levelled
-//! trees have no bound in bytes. redb needs an fsync for what survives a kill, and pages of its file are never in the order of age. cacache is a file and an
-//! index entry for each value, unbounded. What a cache needs of all these is less than what they are: the files here are 600 lines.
+//! **Why not a crate.** Looked at in November 2026. foyer 0.22.6 acknowledges before it writes, and drops what does not fit its flush
+//! buffer under a burst in its default configuration, reporting success (foyer-rs/foyer#1334, open); so "what was acknowledged
+//! survives" cannot be had. fjall 3.1.13 has the FIFO compaction that bounds bytes, but only for keys in rising order and without
+//! updates (its documentation); otherwise it asserts, and its locks are poisoned (fjall-rs/lsm-tree#310, open). redb and cacache
+//! were not tried: neither has a bound in bytes or an order of age. What a cache needs of these is less than what they are: this
+//! folder is a thousand lines.
 
 mod index;
 mod log;
