@@ -29,9 +29,10 @@ pub const BYTES_DEFAULT: u64 = 256 << 20;
 /// The least limit that makes sense: below it, the tables outweigh the values.
 pub const BYTES_MIN: u64 = 1 << 20;
 
-/// What an item costs beside the bytes of its name and value, as measured: the slab's slot, its share of the hash table (with
-/// room to grow), and the allocator's headers and rounding for two allocations and the value's reference count.
-const ITEM_OVERHEAD_BYTES: u64 = 224;
+/// What an item costs beside the bytes of its name and value. Measured (examples/stores.rs): 112 for the slab's slot, its share of
+/// the hash table, and the allocator's headers and rounding; 40 more for the reference count that the first `get` makes; and a
+/// little for what is remembered of the evicted.
+const ITEM_OVERHEAD_BYTES: u64 = 176;
 
 /// Bytes of one shard. Each shard evicts for itself, so it has to be large beside the largest value.
 const SHARD_BYTES: u64 = 32 << 20;
@@ -46,7 +47,6 @@ const VALUE_BYTES_USUAL: u64 = 4096;
 pub(crate) struct Shelf {
     cache: Cache<Name, Kept, Weigher, DefaultHashBuilder, Evictions>,
     evictions: Arc<AtomicU64>,
-    value_bytes_max: u64,
 }
 
 #[derive(Clone)]
@@ -74,14 +74,19 @@ impl Shelf {
             // Options lack nothing here; were it so, quick_cache's own defaults do.
             Err(_) => Cache::with(items, weight, Weigher, DefaultHashBuilder::default(), evictions),
         };
-        // quick_cache turns away what is larger than the hot part of a shard; half a shard is safely within.
-        let value_bytes_max = (cache.shard_capacity() / 2).saturating_sub(ITEM_OVERHEAD_BYTES + Name::MAX as u64);
-        Self { cache, evictions: counter, value_bytes_max }
+        Self { cache, evictions: counter }
     }
 
-    /// The largest value that fits.
+    /// The largest value that fits: quick_cache turns away what is larger than the hot part of a shard, and half a shard is safely
+    /// within.
     pub(crate) fn value_bytes_max(&self) -> u64 {
-        self.value_bytes_max
+        (self.cache.shard_capacity() / 2).saturating_sub(ITEM_OVERHEAD_BYTES + Name::MAX as u64)
+    }
+
+    /// Sets another limit, and evicts what is over it.
+    #[cfg(feature = "disk")]
+    pub(crate) fn set_bytes_max(&self, bytes_max: u64) {
+        self.cache.set_capacity(bytes_max);
     }
 
     pub(crate) fn get(&self, name: &Name, now: Timestamp) -> Option<Bytes> {

@@ -24,6 +24,8 @@ const NEEDS: &[Need] = &[
     Need { what: "pip", package: "python3-pip", present: has_pip },
     // Core's tests in wasm.
     Need { what: "Node", package: "nodejs", present: || program("node") || program("nodejs") },
+    // The node's stores, in tests. (Debian may start it as a service; it is not needed.)
+    Need { what: "memcached", package: "memcached", present: || program("memcached") },
     // Benches: the server Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },
