@@ -4,12 +4,28 @@
 //! purge log that says what of it still counts. Decisions (what covers an entry, who gets a lease, which variant a request
 //! selects) are larder-core's; this crate does the I/O: sockets, stores, disks, clocks.
 //!
-//! Map: `clock` (what time it is), `store` (bytes by name, on memory, disk, Redis, Memcached), `log` (purge records in order).
+//! Map: `clock` (what time it is), `store` (bytes by name, on memory, disk, Redis, Memcached), `log` (purge records in order);
+//! `slot` (how a key lies in a store), `following` (the purge table in step with the log), `desk` (answering), `workers` (who has
+//! heard what), `purging` and `tokens` (who may purge, and did); `data` and `admin` (the two listeners), `running` (start and stop).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
 )]
 
 pub mod clock;
+mod counts;
+mod data;
+mod desk;
+mod following;
+mod limits;
 pub mod log;
+mod purging;
+mod running;
+mod shared;
+mod slot;
 pub mod store;
+pub mod tokens;
+mod workers;
+
+pub use limits::Limits;
+pub use running::{Config, Node, Running, StartError};

@@ -1,0 +1,199 @@
+//! From a request to the desk and back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response};
+use larder_core::cluster::SERVE;
+use larder_core::cluster::message::{
+    Denial, Freshen, Lookup, Message, Poll, PollAnswer, Purge, PurgeAnswer, Refusal, Release, Report, Store,
+    StoreAnswer,
+};
+use larder_core::purge::Position;
+
+use super::answer::{Pieces, marked, message, turned_away};
+use super::{body, serving};
+use crate::counts::Turned;
+use crate::following::of_core;
+use crate::log::{LogId, Read};
+use crate::shared::Shared;
+use crate::slot::KeyName;
+use crate::tokens::{Scope, Verdict};
+
+/// Records in one answer to a poll.
+const PAGE: usize = 1024;
+
+/// Answers a request.
+pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Pieces> {
+    let Ok(admission) = shared.requests.try_acquire() else { return refused(shared, Turned::Requests) };
+    let outcome = if *request.method() == Method::POST {
+        posted(shared, request, admission).await
+    } else if request.headers().contains_key(SERVE) {
+        serving::serve(shared, &request).await
+    } else if matches!(*request.method(), Method::GET | Method::HEAD) {
+        Err(Turned::Path)
+    } else {
+        Err(Turned::Method)
+    };
+    outcome.unwrap_or_else(|why| refused(shared, why))
+}
+
+fn refused(shared: &Shared, why: Turned) -> Response<Pieces> {
+    shared.counts.turned.add(why);
+    turned_away(why)
+}
+
+async fn posted(
+    shared: &Shared,
+    request: Request<Incoming>,
+    admission: impl Send,
+) -> Result<Response<Pieces>, Turned> {
+    let kind = Kind::of(request.uri().path()).ok_or(Turned::Path)?;
+    let limits = &shared.limits;
+    let bytes_max = match kind {
+        Kind::Store | Kind::Freshen => limits.fill_bytes_max(),
+        _ => limits.message_bytes_max(),
+    };
+    let mut taken = shared.bodies.begin();
+    let body = match body::read(request.into_body(), bytes_max, limits.body_timeout(), &mut taken).await {
+        Ok(body) => body,
+        // It is a response that is too long, which is a node's word and not an error.
+        Err(Turned::TooLong) if matches!(kind, Kind::Store | Kind::Freshen) => {
+            shared.counts.refusals.add(Refusal::TooLarge);
+            return Ok(message(StoreAnswer::Refused(Refusal::TooLarge).encode()));
+        }
+        Err(why) => return Err(why),
+    };
+    match kind {
+        Kind::Lookup => {
+            let lookup: Lookup = decode(body)?;
+            let key = key(&lookup.name)?;
+            let answer = shared.desk.lookup(&key, &lookup, (admission, taken)).await;
+            let front = answer.encode_front();
+            let record = answer.found.map(|found| found.record).unwrap_or_default();
+            Ok(marked(hyper::StatusCode::OK, Pieces::new(front.into(), record)))
+        }
+        Kind::Store => {
+            let store: Store = decode(body)?;
+            Ok(message(shared.desk.store(&key(&store.name)?, &store).await.encode()))
+        }
+        Kind::Freshen => {
+            let freshen: Freshen = decode(body)?;
+            Ok(message(shared.desk.freshen(&key(&freshen.name)?, &freshen).await.encode()))
+        }
+        Kind::Release => {
+            let release: Release = decode(body)?;
+            Ok(message(shared.desk.release(&key(&release.name)?, &release).await.encode()))
+        }
+        Kind::Purge => Ok(message(purge(shared, &decode(body)?).await.encode())),
+        Kind::Poll => {
+            let asked: Poll = decode(body)?;
+            drop((admission, taken));
+            poll(shared, &asked).await.map(|answer| message(answer.encode()))
+        }
+        Kind::Report => {
+            shared.workers.reports(decode(body)?, shared.clock.now());
+            Ok(message(StoreAnswer::Done.encode()))
+        }
+    }
+}
+
+/// What a path asks for.
+#[derive(Clone, Copy)]
+enum Kind {
+    Lookup,
+    Store,
+    Freshen,
+    Release,
+    Purge,
+    Poll,
+    Report,
+}
+
+impl Kind {
+    fn of(path: &str) -> Option<Self> {
+        match path {
+            Lookup::PATH => Some(Self::Lookup),
+            Store::PATH => Some(Self::Store),
+            Freshen::PATH => Some(Self::Freshen),
+            Release::PATH => Some(Self::Release),
+            Purge::PATH => Some(Self::Purge),
+            Poll::PATH => Some(Self::Poll),
+            Report::PATH => Some(Self::Report),
+            _ => None,
+        }
+    }
+}
+
+fn decode<M: Message>(body: Bytes) -> Result<M, Turned> {
+    M::decode(body).ok_or(Turned::Malformed)
+}
+
+fn key(name: &str) -> Result<KeyName, Turned> {
+    KeyName::new(name).ok_or(Turned::Malformed)
+}
+
+async fn purge(shared: &Shared, purge: &Purge) -> PurgeAnswer {
+    let who = match &purge.token {
+        // The worker itself: its invalidations need no token, since it could store what it likes, too.
+        None => purge.who.as_str(),
+        Some(token) => {
+            let verdict = shared.tokens.as_ref().map_or(Verdict::Unknown, |known| known.judge(token, Scope::Purge));
+            match verdict {
+                Verdict::Allowed(who) => who,
+                Verdict::NotForThat(who) => {
+                    shared.purging.denied(who);
+                    return PurgeAnswer::Denied(Denial::Forbidden);
+                }
+                Verdict::Unknown => {
+                    shared.purging.denied(&purge.who);
+                    return PurgeAnswer::Denied(Denial::Unauthorized);
+                }
+            }
+        }
+    };
+    match shared.purging.purge(who, &purge.purges).await {
+        Ok(position) => PurgeAnswer::Done(position),
+        Err(_) => PurgeAnswer::Denied(Denial::Unavailable),
+    }
+}
+
+/// A worker that polls, for as long as it does.
+struct Polling<'a> {
+    shared: &'a Shared,
+    worker: &'a str,
+}
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        self.shared.workers.polled(self.worker, self.shared.clock.now());
+    }
+}
+
+async fn poll(shared: &Shared, poll: &Poll) -> Result<PollAnswer, Turned> {
+    let _permit = shared.polls.try_acquire().map_err(|_| Turned::Polls)?;
+    shared.workers.polls(&poll.worker, poll.position, shared.clock.now());
+    let _polling = Polling { shared, worker: &poll.worker };
+    let anew = |position: Position| PollAnswer { position, begins_anew: true, records: Vec::new() };
+    if poll.position.log == 0 {
+        return shared.following.head().await.map(anew).map_err(|_| Turned::Log);
+    }
+    let wait = Duration::from_millis(poll.wait_for.0.min(shared.limits.poll_max_ms));
+    let log = shared.following.log();
+    let read = tokio::select! {
+        read = log.read(LogId(poll.position.log), poll.position.sequence, PAGE, wait) => read,
+        () = shared.stopped() => {
+            return Ok(PollAnswer { position: poll.position, begins_anew: false, records: Vec::new() });
+        }
+    };
+    match read.map_err(|_| Turned::Log)? {
+        Read::Page(page) => {
+            // Not the head: in a log that nodes share, it may lie before what this worker has from another node.
+            let sequence = page.records.last().map_or(poll.position.sequence, |record| record.sequence);
+            let position = Position { sequence, ..poll.position };
+            Ok(PollAnswer { position, begins_anew: false, records: page.records })
+        }
+        Read::TooOld { head, .. } | Read::Other { head } => Ok(anew(of_core(head))),
+    }
+}

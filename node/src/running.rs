@@ -1,0 +1,188 @@
+//! Starting a node, and stopping it in good order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::{Clock, SystemClock};
+use crate::counts::Counts;
+use crate::data;
+use crate::desk::Desk;
+use crate::following::Following;
+use crate::limits::Limits;
+use crate::log::{KEEP_DEFAULT, Log, LogId, MemoryLog};
+use crate::purging::Purging;
+use crate::shared::{Budget, Shared};
+use crate::store::Store;
+use crate::store::memory::{BYTES_DEFAULT, MemoryStore};
+use crate::tokens::Tokens;
+use crate::workers::Workers;
+
+/// How long a node that starts waits for its log.
+const LOG_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a node is made of.
+#[derive(Clone)]
+pub struct Config {
+    /// Where workers ask. Port 0 takes any.
+    pub data: SocketAddr,
+    /// Where operators ask; nowhere, where there is none.
+    pub admin: Option<SocketAddr>,
+    /// Where entries are kept.
+    pub store: Arc<dyn Store>,
+    /// The purge log.
+    pub log: Arc<dyn Log>,
+    /// Who may ask the admin plane. Without, it listens on loopback only.
+    pub tokens: Option<Tokens>,
+    /// What is not gone beyond.
+    pub limits: Limits,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The admin plane would be open to others.
+    #[error(
+        "the admin plane does not listen on {address} without tokens: give a token file (`larder node token` makes a line for \
+         it), or listen on loopback"
+    )]
+    Open {
+        /// Where it was to listen.
+        address: SocketAddr,
+    },
+    /// The purge log does not answer.
+    #[error("the purge log cannot be read: {0}")]
+    Log(#[from] crate::log::LogError),
+    /// The purge log does not answer in time.
+    #[error("the purge log did not answer within {} s", LOG_TIMEOUT.as_secs())]
+    LogTimedOut,
+    /// No randomness.
+    #[error("no randomness: {0}")]
+    Random(#[from] getrandom::Error),
+    /// No thread or runtime.
+    #[error("no thread for the node: {0}")]
+    Thread(std::io::Error),
+}
+
+impl Config {
+    /// A node in memory, on free ports of loopback.
+    pub fn in_memory() -> Result<Self, StartError> {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Ok(Self {
+            data: any,
+            admin: Some(any),
+            store: Arc::new(MemoryStore::new(BYTES_DEFAULT, SystemClock)),
+            log: Arc::new(MemoryLog::new(LogId::random()?, KEEP_DEFAULT)),
+            tokens: None,
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock),
+        })
+    }
+}
+
+/// A node.
+#[derive(Debug)]
+pub struct Node;
+
+/// A node that runs. Dropped without [`Running::stop`], it ends at once, as if killed.
+#[derive(Debug)]
+pub struct Running {
+    /// Where workers ask.
+    pub data: SocketAddr,
+    /// Where operators ask.
+    pub admin: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    planes: Vec<JoinHandle<()>>,
+    follower: JoinHandle<()>,
+    end: End,
+}
+
+/// What is closed at the end.
+struct End {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("End")
+    }
+}
+
+impl Node {
+    /// Starts a node on the current tokio runtime. When this returns, both planes listen, and the purge log was taken up.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        let Config { data, admin, store, log, tokens, limits, clock } = config;
+        if let Some(address) = admin
+            && tokens.is_none()
+            && !address.ip().is_loopback()
+        {
+            return Err(StartError::Open { address });
+        }
+        let following = Arc::new(Following::new(log, limits.purges_max as usize));
+        tokio::time::timeout(LOG_TIMEOUT, following.head()).await.map_err(|_| StartError::LogTimedOut)??;
+        let counts = Arc::new(Counts::default());
+        let (stop, stopping) = watch::channel(false);
+        let first_lease = getrandom::u64()?;
+        let desk =
+            Desk::new(store, following.clone(), clock.clone(), counts.clone(), limits.clone(), first_lease);
+        let shared = Arc::new(Shared {
+            desk,
+            following: following.clone(),
+            purging: Purging::new(following.clone(), clock.clone(), counts.clone()),
+            workers: Workers::new(limits.workers_max as usize, limits.series_max as usize),
+            counts,
+            tokens,
+            clock,
+            stopping,
+            requests: Semaphore::new(limits.requests_max as usize),
+            polls: Semaphore::new(limits.polls_max as usize),
+            bodies: Budget::new(u64::from(limits.bodies_bytes_max)),
+            limits,
+        });
+        let listener = listen(data).await?;
+        let data = listener.local_addr().map_err(|source| StartError::Listen { address: data, source })?;
+        let planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
+        let follower = tokio::spawn(async move { following.follow().await });
+        Ok(Running { data, admin, stop, planes, follower, end: End { shared } })
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+impl Running {
+    /// Stops: accepts nothing more, ends what is being worked on, closes the store. Says what was not written.
+    pub async fn stop(mut self) -> Result<(), crate::store::StoreError> {
+        let _ = self.stop.send(true);
+        for plane in std::mem::take(&mut self.planes) {
+            // A plane that panicked has stopped.
+            let _ = plane.await;
+        }
+        self.follower.abort();
+        self.end.shared.desk.kept_in().close().await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        self.follower.abort();
+        self.planes.iter().for_each(JoinHandle::abort);
+    }
+}

@@ -1,0 +1,99 @@
+//! What both planes of a node share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::counts::Counts;
+use crate::desk::Desk;
+use crate::following::Following;
+use crate::limits::Limits;
+use crate::purging::Purging;
+use crate::tokens::Tokens;
+use crate::workers::Workers;
+
+/// One node's parts.
+pub(crate) struct Shared {
+    pub(crate) desk: Desk,
+    pub(crate) following: Arc<Following>,
+    pub(crate) purging: Purging,
+    pub(crate) workers: Workers,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) tokens: Option<Tokens>,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Becomes true once the node is to stop.
+    pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) requests: Semaphore,
+    pub(crate) polls: Semaphore,
+    pub(crate) bodies: Budget,
+}
+
+impl Shared {
+    /// Whether the node is about to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Waits until the node is to stop.
+    pub(crate) async fn stopped(&self) {
+        // Whoever could say so being gone is the end, too.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// Bytes that may be taken, and are given back.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    taken: AtomicU64,
+    max: u64,
+}
+
+/// Bytes taken.
+#[derive(Debug)]
+pub(crate) struct Taken<'a> {
+    budget: &'a Budget,
+    bytes: u64,
+}
+
+impl Budget {
+    pub(crate) fn new(max: u64) -> Self {
+        Self { taken: AtomicU64::new(0), max }
+    }
+
+    /// Nothing yet.
+    pub(crate) fn begin(&self) -> Taken<'_> {
+        Taken { budget: self, bytes: 0 }
+    }
+}
+
+impl Taken<'_> {
+    /// Takes more; says whether that was within the budget.
+    pub(crate) fn take(&mut self, bytes: u64) -> bool {
+        let before = self.budget.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
+        before.saturating_add(bytes) <= self.budget.max
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_given_back() {
+        let budget = Budget::new(10);
+        let mut first = budget.begin();
+        assert!(first.take(6) && !budget.begin().take(5));
+        drop(first);
+        assert!(budget.begin().take(10));
+    }
+}

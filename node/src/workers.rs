@@ -1,0 +1,265 @@
+//! What this node knows of workers: how far each has heard the purge log, and what it has reported. Bounded: whoever was heard from
+//! the longest ago goes first.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use larder_core::cluster::message::Report;
+use larder_core::purge::Position;
+use larder_core::time::{Millis, Timestamp};
+use serde::Serialize;
+use tokio::sync::Notify;
+
+/// Whoever does not poll and was not heard from for this long does not use its own memory either (twice a worker's default of
+/// `purge_lag_max`): nobody waits for it to confirm a purge.
+const SILENT_AFTER: Millis = Millis(10_000);
+
+/// Whoever was not heard from for this long is gone.
+const GONE_AFTER: Millis = Millis(600_000);
+
+/// Gauges of one worker.
+const GAUGES_MAX: usize = 256;
+
+/// The longest name of a worker or a series.
+const NAME_BYTES_MAX: usize = 256;
+
+/// What this node knows of workers.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    known: Mutex<Known>,
+    changed: Notify,
+    workers_max: usize,
+    series_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    workers: HashMap<String, Worker>,
+    /// Sums over all workers, those that are gone included.
+    counts: HashMap<String, u64>,
+    not_taken: u64,
+}
+
+#[derive(Debug, Default)]
+struct Worker {
+    position: Position,
+    heard: Timestamp,
+    polling: u32,
+    gauges: HashMap<String, u64>,
+}
+
+/// A worker, to be shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Shown {
+    pub(crate) name: String,
+    /// The log that it follows, in hexadecimal digits.
+    pub(crate) log: String,
+    /// Up to where it has confirmed.
+    pub(crate) sequence: u64,
+    /// Since it was heard from.
+    pub(crate) heard_ms_ago: u64,
+    pub(crate) polling: bool,
+    pub(crate) silent: bool,
+}
+
+/// How far a purge has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Delivery {
+    /// Workers that have confirmed it.
+    pub(crate) confirmed: Vec<String>,
+    /// Workers that have not.
+    pub(crate) pending: Vec<String>,
+    /// Workers that were not heard from lately: they use nothing of their own memory.
+    pub(crate) silent: Vec<String>,
+}
+
+impl Workers {
+    pub(crate) fn new(workers_max: usize, series_max: usize) -> Self {
+        Self { known: Mutex::default(), changed: Notify::new(), workers_max: workers_max.max(1), series_max }
+    }
+
+    /// A worker polls from a position: it has heard everything up to there.
+    pub(crate) fn polls(&self, name: &str, position: Position, now: Timestamp) {
+        let mut known = self.lock();
+        if let Some(worker) = known.worker(name, self.workers_max, now) {
+            worker.position = position;
+            worker.heard = now;
+            worker.polling = worker.polling.saturating_add(1);
+        }
+        drop(known);
+        self.changed.notify_waiters();
+    }
+
+    /// A poll is over.
+    pub(crate) fn polled(&self, name: &str, now: Timestamp) {
+        if let Some(worker) = self.lock().workers.get_mut(name) {
+            worker.polling = worker.polling.saturating_sub(1);
+            worker.heard = now;
+        }
+    }
+
+    /// Adds up what a worker has counted.
+    pub(crate) fn reports(&self, report: Report, now: Timestamp) {
+        let mut known = self.lock();
+        for (series, grown) in report.counts {
+            let is_new = !known.counts.contains_key(&series);
+            if is_new && (known.counts.len() >= self.series_max || series.len() > NAME_BYTES_MAX) {
+                known.not_taken = known.not_taken.saturating_add(1);
+                continue;
+            }
+            let sum = known.counts.entry(series).or_default();
+            *sum = sum.saturating_add(grown);
+        }
+        if let Some(worker) = known.worker(&report.worker, self.workers_max, now) {
+            worker.heard = now;
+            worker.gauges =
+                report.gauges.into_iter().filter(|(name, _)| name.len() <= NAME_BYTES_MAX).take(GAUGES_MAX).collect();
+        }
+    }
+
+    /// All workers, by name.
+    pub(crate) fn shown(&self, now: Timestamp) -> Vec<Shown> {
+        let known = self.lock();
+        let mut shown: Vec<Shown> = known
+            .workers
+            .iter()
+            .map(|(name, worker)| Shown {
+                name: name.clone(),
+                log: format!("{:016x}", worker.position.log),
+                sequence: worker.position.sequence.0,
+                heard_ms_ago: now.since(worker.heard).0,
+                polling: worker.polling > 0,
+                silent: worker.is_silent(now),
+            })
+            .collect();
+        shown.sort_by(|a, b| a.name.cmp(&b.name));
+        shown
+    }
+
+    /// Sums of what was reported, gauges of those that are heard from, and how many series were not taken for want of room.
+    pub(crate) fn reported(&self, now: Timestamp) -> (Vec<(String, u64)>, Vec<(String, u64)>, u64) {
+        let known = self.lock();
+        let mut counts: Vec<(String, u64)> = known.counts.iter().map(|(name, sum)| (name.clone(), *sum)).collect();
+        let mut sums: HashMap<&str, u64> = HashMap::new();
+        for worker in known.workers.values().filter(|worker| !worker.is_silent(now)) {
+            for (name, number) in &worker.gauges {
+                if sums.len() < self.series_max || sums.contains_key(name.as_str()) {
+                    let sum = sums.entry(name).or_default();
+                    *sum = sum.saturating_add(*number);
+                }
+            }
+        }
+        let mut gauges: Vec<(String, u64)> = sums.into_iter().map(|(name, sum)| (name.to_owned(), sum)).collect();
+        counts.sort();
+        gauges.sort();
+        (counts, gauges, known.not_taken)
+    }
+
+    /// Who has confirmed everything up to a position.
+    pub(crate) fn delivery(&self, position: Position, now: Timestamp) -> Delivery {
+        let known = self.lock();
+        let mut delivery = Delivery::default();
+        for (name, worker) in &known.workers {
+            let has = worker.position.log == position.log && worker.position.sequence >= position.sequence;
+            let list = match (has, worker.is_silent(now)) {
+                (true, _) => &mut delivery.confirmed,
+                (false, true) => &mut delivery.silent,
+                (false, false) => &mut delivery.pending,
+            };
+            list.push(name.clone());
+        }
+        for list in [&mut delivery.confirmed, &mut delivery.pending, &mut delivery.silent] {
+            list.sort();
+        }
+        delivery
+    }
+
+    /// Wakes with the next poll.
+    pub(crate) fn changed(&self) -> &Notify {
+        &self.changed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // Nothing panics while it is held.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn worker(&mut self, name: &str, workers_max: usize, now: Timestamp) -> Option<&mut Worker> {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        if !self.workers.contains_key(name) {
+            if self.workers.len() >= workers_max {
+                self.workers.retain(|_, worker| worker.polling > 0 || now.since(worker.heard) < GONE_AFTER);
+            }
+            if self.workers.len() >= workers_max {
+                let oldest = self.workers.iter().min_by_key(|(_, worker)| (worker.polling > 0, worker.heard));
+                let oldest = oldest.map(|(name, _)| name.clone())?;
+                self.workers.remove(&oldest);
+            }
+        }
+        Some(self.workers.entry(name.to_owned()).or_default())
+    }
+}
+
+impl Worker {
+    fn is_silent(&self, now: Timestamp) -> bool {
+        self.polling == 0 && now.since(self.heard) > SILENT_AFTER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_core::purge::Sequence;
+
+    fn at(sequence: u64) -> Position {
+        Position { log: 1, sequence: Sequence(sequence) }
+    }
+
+    #[test]
+    fn delivery_tells_who_has_heard_who_has_not_and_who_is_silent() {
+        let workers = Workers::new(8, 8);
+        workers.polls("a", at(3), Timestamp(0));
+        workers.polls("b", at(2), Timestamp(0));
+        workers.polls("c", at(2), Timestamp(0));
+        workers.polled("c", Timestamp(0));
+        workers.polls("d", Position { log: 2, sequence: Sequence(9) }, Timestamp(0));
+        let delivery = workers.delivery(at(3), Timestamp(10_001));
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(delivery.confirmed, names(&["a"]));
+        assert_eq!(delivery.pending, names(&["b", "d"]));
+        assert_eq!(delivery.silent, names(&["c"]));
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_the_longest_silent_goes() {
+        let workers = Workers::new(2, 8);
+        for (at_ms, name) in ["a", "b", "c"].iter().enumerate() {
+            workers.polls(name, at(1), Timestamp(at_ms as u64));
+            workers.polled(name, Timestamp(at_ms as u64));
+        }
+        let names: Vec<String> = workers.shown(Timestamp(5)).into_iter().map(|shown| shown.name).collect();
+        assert_eq!(names, ["b", "c"]);
+        workers.polls(&"long".repeat(100), at(1), Timestamp(0));
+        assert_eq!(workers.shown(Timestamp(5)).len(), 2);
+    }
+
+    #[test]
+    fn reports_add_up_and_gauges_are_those_of_the_living() {
+        let workers = Workers::new(8, 2);
+        let report = |worker: &str, counts: &[(&str, u64)], gauge| Report {
+            worker: worker.into(),
+            counts: counts.iter().map(|(name, grown)| (name.to_string(), *grown)).collect(),
+            gauges: vec![("g".into(), gauge)],
+        };
+        workers.reports(report("a", &[("x", 1), ("y", 2)], 5), Timestamp(0));
+        workers.reports(report("b", &[("x", 3), ("z", 1)], 6), Timestamp(9_000));
+        let (counts, gauges, not_taken) = workers.reported(Timestamp(9_000));
+        assert_eq!(counts, [("x".to_owned(), 4), ("y".to_owned(), 2)]);
+        assert_eq!((gauges, not_taken), (vec![("g".to_owned(), 11)], 1));
+        assert_eq!(workers.reported(Timestamp(11_000)).1, [("g".to_owned(), 6)]);
+    }
+}
