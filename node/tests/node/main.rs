@@ -1,0 +1,12 @@
+//! A node over real sockets, asked as workers ask it.
+
+mod fills;
+mod hostile;
+mod limits;
+mod log;
+mod lookups;
+mod purges;
+mod serving;
+mod stores;
+mod support;
+mod variants;
