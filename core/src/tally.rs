@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::cluster::CallFailure;
 use crate::decide::admit::Bypass;
 use crate::decide::store::NotStored;
 
@@ -10,6 +11,8 @@ use crate::decide::store::NotStored;
 pub enum Outcome {
     /// From the store, fresh.
     Hit,
+    /// From the cluster's store, fresh.
+    ClusterHit,
     /// From the store, after waiting for another request's response.
     Collapsed,
     /// From the store, stale, while a refresh runs or because the client allows it.
@@ -33,6 +36,7 @@ impl Outcome {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
+            Self::ClusterHit => "cluster_hit",
             Self::Collapsed => "collapsed",
             Self::Stale => "stale",
             Self::StaleError => "stale_error",
@@ -56,6 +60,8 @@ pub enum Count {
     NotStored(NotStored),
     /// A request that did not use the cache, by reason.
     Bypass(Bypass),
+    /// A look-up in the cluster that came to nothing, by reason.
+    ClusterFailure(CallFailure),
     /// Body bytes sent to clients from the store.
     BytesFromStore,
     /// A background refresh begun.

@@ -4,10 +4,13 @@
 
 use foldhash::fast::FixedState;
 
+use crate::cluster::message::PollAnswer;
+use crate::cluster::{Membership, Settings};
 use crate::flights::Flights;
-use crate::purge::{Mode, Purges, Scope};
+use crate::purge::{Mode, Position, Purges, Scope};
 use crate::shelf::Shelf;
 use crate::tally::Tally;
+use crate::time::Timestamp;
 
 /// One worker's state.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct Worker {
     pub purges: Purges<FixedState>,
     /// Counters.
     pub tally: Tally,
+    /// The cluster, where there is one.
+    pub cluster: Option<Membership>,
 }
 
 /// URLs and tags whose purges are remembered one by one.
@@ -33,6 +38,49 @@ impl Worker {
             flights: Flights::new(seed ^ 0x9e37_79b9_7f4a_7c15),
             purges: Purges::new(PURGES_MAX, FixedState::with_seed(seed.rotate_left(32))),
             tally: Tally::default(),
+            cluster: None,
+        }
+    }
+
+    /// Has the worker use a cluster, from now on or in another way; `None` is none.
+    pub fn use_cluster(&mut self, settings: Option<Settings>) {
+        match (&mut self.cluster, settings) {
+            (Some(cluster), Some(settings)) => cluster.settings = settings,
+            (cluster @ None, Some(settings)) => *cluster = Some(Membership::new(settings)),
+            (Some(_), None) => {
+                // Without its log nobody can say what of this is still good.
+                self.cluster = None;
+                self.begin_anew(Position::default());
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Whether what is in memory may be used: always, where no cluster's log is to be followed.
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        self.cluster.as_ref().is_none_or(|cluster| cluster.is_current(now))
+    }
+
+    /// The cluster's log is another one, or begins here: nothing that is stored can be held against it.
+    pub fn begin_anew(&mut self, position: Position) {
+        self.shelf.clear();
+        self.purges.begin_at(position);
+    }
+
+    /// The cluster's log has been heard.
+    pub fn heard(&mut self, now: Timestamp, answer: &PollAnswer) {
+        let Some(cluster) = &mut self.cluster else { return };
+        if cluster.heard(answer, &mut self.purges, now) {
+            self.shelf.clear();
+        }
+    }
+
+    /// A call to the cluster was answered, or was not.
+    pub fn note_call(&mut self, now: Timestamp, answered: bool) {
+        match &mut self.cluster {
+            Some(cluster) if answered => cluster.breaker.succeeded(),
+            Some(cluster) => cluster.breaker.failed(now),
+            None => {}
         }
     }
 

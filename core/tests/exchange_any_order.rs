@@ -182,7 +182,7 @@ fn no_sequence_of_calls_panics() {
             {
                 let answer =
                     if dice.roll(2) == 0 { Answer::Failed } else { Answer::Response(response(&mut dice), b"xx") };
-                refresh.finish(now, answer, &mut worker);
+                refresh.finish(now, answer, &mut worker, &mut Vec::new());
             }
             drop(worker.flights.overdue(now));
         }

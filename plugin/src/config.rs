@@ -2,7 +2,8 @@
 //!
 //! ```json
 //! { "policy": { "version": 1, ... }, "l1_bytes": "16MiB", "tick": "100ms",
-//!   "refresh": { "timeout": "10s", "in_flight_max": 64, "cluster": "shop" } }
+//!   "refresh": { "timeout": "10s", "in_flight_max": 64, "cluster": "shop" },
+//!   "cluster": { "name": "larder_nodes", "timeout": "50ms", "purge_lag_max": "5s", "poll": "2s", "reroute_above": "64KiB" } }
 //! ```
 //! `policy` may also be a string with the policy's text. Everything but the policy has a default. What a policy means is the
 //! core's business; this only finds its text and says what is wrong with the rest.
@@ -26,6 +27,39 @@ pub struct Settings {
     pub tick: Millis,
     /// Background refreshes.
     pub refresh: RefreshSettings,
+    /// The HTTP cache cluster, where there is one.
+    pub cluster: Option<ClusterSettings>,
+}
+
+/// How the cluster is reached and used.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterSettings {
+    /// Envoy's name of the cluster of nodes.
+    pub name: String,
+    /// A look-up that is not answered by then has failed.
+    #[serde(default = "timeout_default", deserialize_with = "duration")]
+    pub timeout: Millis,
+    /// What is in memory is used only while the purge log has been heard from within this.
+    #[serde(default = "purge_lag_max_default", deserialize_with = "duration")]
+    pub purge_lag_max: Millis,
+    /// How long a node may wait for something new in the purge log before it answers.
+    #[serde(default = "poll_default", deserialize_with = "duration")]
+    pub poll: Millis,
+    /// Longer bodies are fetched by Envoy itself, by a route for requests with `x-larder-serve`; without this none are.
+    #[serde(default, deserialize_with = "optional_bytes")]
+    pub reroute_above: Option<u64>,
+}
+
+impl ClusterSettings {
+    /// As the core wants them.
+    pub fn for_core(&self) -> larder_core::cluster::Settings {
+        larder_core::cluster::Settings {
+            timeout: self.timeout,
+            purge_lag_max: self.purge_lag_max,
+            reroute_above: self.reroute_above.map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
+        }
+    }
 }
 
 /// How stored responses are refreshed in the background.
@@ -63,6 +97,8 @@ struct Outer<'a> {
     tick: Millis,
     #[serde(default)]
     refresh: RefreshSettings,
+    #[serde(default)]
+    cluster: Option<ClusterSettings>,
 }
 
 /// Members of the configuration, to tell a bare policy from one with settings around it.
@@ -76,6 +112,18 @@ struct Glance<'a> {
 
 const fn l1_bytes_default() -> u64 {
     16 << 20
+}
+
+const fn timeout_default() -> Millis {
+    Millis(50)
+}
+
+const fn purge_lag_max_default() -> Millis {
+    Millis(5000)
+}
+
+const fn poll_default() -> Millis {
+    Millis(2000)
 }
 
 const fn tick_default() -> Millis {
@@ -103,6 +151,7 @@ impl Settings {
                 l1_bytes: l1_bytes_default(),
                 tick: tick_default(),
                 refresh: RefreshSettings::default(),
+                cluster: None,
             });
         }
         let outer: Outer<'_> = serde_json::from_str(text).map_err(|error| vec![format!("configuration: {error}")])?;
@@ -112,6 +161,7 @@ impl Settings {
             l1_bytes: outer.l1_bytes,
             tick: outer.tick,
             refresh: outer.refresh,
+            cluster: outer.cluster,
         };
         settings.within_limits()
     }
@@ -126,6 +176,23 @@ impl Settings {
         }
         if self.refresh.timeout < TICK_MIN || self.refresh.timeout > Millis(600_000) {
             wrong.push("configuration: refresh.timeout: from 10ms to 10m".to_owned());
+        }
+        if let Some(cluster) = &self.cluster {
+            if cluster.name.is_empty() {
+                wrong.push("configuration: cluster.name: the name of a cluster in Envoy's configuration".to_owned());
+            }
+            if cluster.timeout < Millis(1) || cluster.timeout > Millis(10_000) {
+                wrong.push("configuration: cluster.timeout: from 1ms to 10s".to_owned());
+            }
+            if cluster.poll < Millis(100) || cluster.poll > Millis(60_000) {
+                wrong.push("configuration: cluster.poll: from 100ms to 60s".to_owned());
+            }
+            if cluster.purge_lag_max <= cluster.poll {
+                wrong.push(
+                    "configuration: cluster.purge_lag_max: more than cluster.poll, or what is in memory is never used"
+                        .to_owned(),
+                );
+            }
         }
         if wrong.is_empty() { Ok(self) } else { Err(wrong) }
     }
@@ -157,6 +224,10 @@ fn not_text(configuration: &[u8]) -> String {
 fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
     quantity(from, &units, "a size such as \"16MiB\"")
+}
+
+fn optional_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    bytes(from).map(Some)
 }
 
 fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Millis, D::Error> {

@@ -5,7 +5,8 @@
 //! panic takes the worker's VM down with every request that is paused in it.
 //!
 //! Map: `root` (configuration, ticks, queues), `stream` (one request's callbacks), `effects` (work for other streams and for
-//! the background), `refresh` (background calls), `peers` (purges between workers), `vm` (what the streams of a VM share),
+//! the background), `refresh` (background calls to origins), `cluster` (calls to the cache
+//! cluster), `peers` (purges between workers), `vm` (what the streams of a VM share),
 //! `reply`, `head` and `edits` (heads and replies on the wire), `metrics`, `config`, `hop` (from a stream into its root),
 //! `raw` (the ABI).
 #![deny(
@@ -17,6 +18,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod cluster;
 mod config;
 mod edits;
 mod effects;

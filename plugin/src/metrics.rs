@@ -53,6 +53,7 @@ fn name(policy: &Policy, rules: &Rules, count: Count) -> String {
         Count::NotModified => ("not_modified", None),
         Count::NotStored(reason) => ("not_stored", Some(("reason", reason.as_str()))),
         Count::Bypass(reason) => ("bypass", Some(("reason", reason.as_str()))),
+        Count::ClusterFailure(failure) => ("cluster_failures", Some(("reason", failure.as_str()))),
         Count::BytesFromStore => ("store_bytes", None),
         Count::Refresh => ("refreshes", None),
         Count::Invalidated => ("invalidations", None),

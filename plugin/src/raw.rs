@@ -74,6 +74,14 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_set_effective_context(id: u32) -> u32;
     fn proxy_done() -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
@@ -210,6 +218,22 @@ pub fn enqueue(queue: u32, message: &[u8]) -> Result<(), Status> {
 pub fn resume_request() -> Result<(), Status> {
     // SAFETY: plain numbers.
     done_or(unsafe { proxy_continue_stream(0) })
+}
+
+/// Lets the effective context's paused response go on.
+pub fn resume_response() -> Result<(), Status> {
+    // SAFETY: plain numbers.
+    done_or(unsafe { proxy_continue_stream(1) })
+}
+
+/// Has Envoy choose the effective context's route anew, by the request's head as it is now.
+pub fn clear_route_cache() -> Result<(), Status> {
+    const NAME: &str = "clear_route_cache";
+    let mut given = Given::nothing();
+    // SAFETY: pointer and length of a live slice, no arguments; the host writes a pointer and a size.
+    let status =
+        unsafe { proxy_call_foreign_function(NAME.as_ptr(), NAME.len(), null(), 0, &mut given.data, &mut given.size) };
+    given.into_bytes(status).map(drop)
 }
 
 /// Answers the effective context's request. `fields` is in the ABI's form.

@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::raw::{self, Buffer, Level};
 use crate::stream::HttpStream;
 use crate::vm::{self, Plugin};
-use crate::{effects, hop, metrics, peers, refresh};
+use crate::{cluster, effects, hop, metrics, peers, refresh};
 
 /// A root context.
 pub struct Root {
@@ -37,12 +37,18 @@ impl Root {
     pub fn new(id: u32) -> Self {
         Self { id, plugin: None, leaving: false }
     }
+
+    fn pending(&self) -> usize {
+        refresh::pending(self.id).saturating_add(cluster::pending(self.id))
+    }
 }
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, header_count: usize, body_size: usize, _: usize) {
-        refresh::answered(token, header_count, body_size);
-        if self.leaving && refresh::pending(self.id) == 0 {
+        if !cluster::answered(self.id, token, header_count, body_size) {
+            refresh::answered(self.id, token, header_count, body_size);
+        }
+        if self.leaving && self.pending() == 0 {
             let _ = raw::act_for(self.id);
             let _ = raw::done();
         }
@@ -52,7 +58,10 @@ impl Context for Root {
         if let Some(cache) = self.plugin.as_ref().and_then(|plugin| plugin.known_cache()) {
             cache.borrow_mut().send_counts();
         }
-        self.leaving = refresh::pending(self.id) > 0;
+        if let Some(plugin) = &self.plugin {
+            plugin.leave();
+        }
+        self.leaving = self.pending() > 0;
         !self.leaving
     }
 }
@@ -89,16 +98,23 @@ impl RootContext for Root {
         effects::wake(self.id, now, overdue);
         effects::wake_left(self.id);
         peers::tick();
+        cluster::tick(self.id, now, plugin, &cache);
         cache.borrow_mut().send_counts();
         metrics::send_gauges();
     }
 
     fn on_queue_ready(&mut self, queue: u32) {
         if queue == hop::HOP {
-            refresh::run_queued();
+            refresh::run_queued(self.id);
+            cluster::run_queued(self.id);
         } else {
             peers::hear();
             effects::wake_left(self.id);
+            if let Some(plugin) = self.plugin.as_ref().filter(|plugin| plugin.settings.cluster.is_some())
+                && let Some(cache) = plugin.known_cache()
+            {
+                cluster::tick(self.id, vm::now(), plugin, &cache);
+            }
         }
     }
 
@@ -118,6 +134,7 @@ impl Drop for Root {
     fn drop(&mut self) {
         PLUGINS.with_borrow_mut(|plugins| plugins.remove(&self.id));
         refresh::abandon(self.id);
+        cluster::abandon(self.id);
     }
 }
 

@@ -7,18 +7,19 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use larder_core::exchange::{BodyVerdict, EndVerdict, Reply, RequestVerdict, ResponseVerdict};
+use larder_core::exchange::{Answer, BodyVerdict, EndVerdict, Reply, RequestVerdict, ResponseVerdict};
 use larder_core::fields::{Failure, ResponseHead, Source};
-use larder_core::flights::{StreamId, Wake};
+use larder_core::flights::StreamId;
 use larder_core::time::Timestamp;
 use larder_core::{Effect, Exchange};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use crate::edits;
-use crate::effects::{self, Asker};
+use crate::effects::{self, Asker, Resumption};
 use crate::head::Head;
 use crate::raw::{self, Buffer, Map};
+use crate::refresh;
 use crate::reply::{self, Mend, Path};
 use crate::vm::{self, Plugin, SharedCache};
 
@@ -30,6 +31,8 @@ pub struct Stream {
     cache: Option<SharedCache>,
     exchange: Exchange,
     phase: Phase,
+    /// The cluster of the route that the request was taken off, for a node.
+    origin: String,
 }
 
 /// What comes next.
@@ -37,8 +40,10 @@ pub struct Stream {
 enum Phase {
     /// The request's head.
     Request,
-    /// A wake; the request is paused.
+    /// A wake or the cluster's answer; the request is paused.
     Wake,
+    /// The origin's answer in place of a node's; head and body are held and dropped.
+    Fallback,
     /// The response's head.
     Response,
     /// The head of our own reply.
@@ -54,13 +59,13 @@ enum Phase {
 impl Stream {
     fn new(id: u32, plugin: Rc<Plugin>) -> Self {
         let exchange = Exchange::new(plugin.settings.policy.clone(), StreamId(u64::from(id)));
-        Self { id, plugin, cache: None, exchange, phase: Phase::Request }
+        Self { id, plugin, cache: None, exchange, phase: Phase::Request, origin: String::new() }
     }
 
     /// Whose effects this stream's are; none before its request came.
     pub fn asker(&self) -> Option<Asker> {
         let cache = self.cache.clone()?;
-        Some(Asker { context: self.id, plugin: self.plugin.clone(), cache })
+        Some(Asker { context: self.id, plugin: self.plugin.clone(), cache, origin: self.origin.clone() })
     }
 
     fn requested(&mut self, now: Timestamp, end_of_stream: bool, out: &mut Vec<Effect>) -> Action {
@@ -80,6 +85,11 @@ impl Stream {
             self.exchange.on_request(now, head, cache.worker_for(&self.plugin), out)
         };
         self.cache = Some(cache);
+        self.act(verdict)
+    }
+
+    /// What becomes of the request.
+    fn act(&mut self, verdict: RequestVerdict) -> Action {
         match verdict {
             RequestVerdict::Wait => {
                 self.phase = Phase::Wake;
@@ -87,6 +97,13 @@ impl Stream {
             }
             RequestVerdict::Forward(changes) => {
                 edits::apply(Map::Request, &changes);
+                self.phase = Phase::Response;
+                Action::Continue
+            }
+            RequestVerdict::Reroute(changes) => {
+                self.origin = refresh::cluster(&self.plugin);
+                edits::apply(Map::Request, &changes);
+                let _ = raw::clear_route_cache();
                 self.phase = Phase::Response;
                 Action::Continue
             }
@@ -108,30 +125,50 @@ impl Stream {
         }
     }
 
-    /// Another stream's doing wakes this one; host calls act for it. Says whether it goes on waiting.
-    pub fn woken(&mut self, now: Timestamp, wake: Wake, out: &mut Vec<Effect>) -> bool {
+    /// What this stream waited for has come; host calls act for it. Says whether it goes on waiting.
+    pub fn resumed(&mut self, now: Timestamp, resumption: Resumption, out: &mut Vec<Effect>) -> bool {
         let Some(cache) = self.cache.clone() else { return false };
-        if !matches!(self.phase, Phase::Wake) {
-            return false;
-        }
-        let verdict = {
-            let mut cache = cache.borrow_mut();
-            self.exchange.on_wake(now, wake, cache.worker_for(&self.plugin), out)
-        };
-        match verdict {
-            RequestVerdict::Wait => return true,
-            RequestVerdict::Forward(changes) => {
-                edits::apply(Map::Request, &changes);
-                self.phase = Phase::Response;
-                let _ = raw::resume_request();
+        match (&self.phase, resumption) {
+            (Phase::Wake, Resumption::Wake(wake)) => {
+                let verdict = {
+                    let mut cache = cache.borrow_mut();
+                    self.exchange.on_wake(now, wake, cache.worker_for(&self.plugin), out)
+                };
+                self.go_on(verdict)
             }
-            RequestVerdict::Respond(reply) => {
-                if self.answer(&reply) == Action::Continue {
-                    let _ = raw::resume_request();
+            (Phase::Wake, Resumption::Lookup(answer)) => {
+                let verdict = {
+                    let mut cache = cache.borrow_mut();
+                    self.exchange.on_lookup(now, answer, cache.worker_for(&self.plugin), out)
+                };
+                self.go_on(verdict)
+            }
+            (Phase::Fallback, Resumption::Fetched(answer)) => {
+                let reply = {
+                    let mut cache = cache.borrow_mut();
+                    let answer = match &answer {
+                        Some((head, body)) => Answer::Response(head.clone(), body),
+                        None => Answer::Failed,
+                    };
+                    self.exchange.on_fetched(now, answer, cache.worker_for(&self.plugin), out)
+                };
+                self.phase = Phase::Nothing;
+                // Without an answer the client gets what Envoy said of the node.
+                if reply.is_none_or(|reply| reply::send(&reply, Path::Response).is_err()) {
+                    let _ = raw::resume_response();
                 }
+                false
             }
+            _ => false,
         }
-        false
+    }
+
+    fn go_on(&mut self, verdict: RequestVerdict) -> bool {
+        let waits = matches!(verdict, RequestVerdict::Wait);
+        if self.act(verdict) == Action::Continue {
+            let _ = raw::resume_request();
+        }
+        waits
     }
 
     fn responded(&mut self, end_of_stream: bool, out: &mut Vec<Effect>) -> (Action, Option<Timestamp>) {
@@ -172,6 +209,10 @@ impl Stream {
                 self.phase = Phase::HeldBody { so_far: 0 };
                 Action::Pause
             }
+            ResponseVerdict::Wait => {
+                self.phase = Phase::Fallback;
+                Action::Pause
+            }
             ResponseVerdict::Replace(reply) => replace(&reply),
         };
         (action, Some(now))
@@ -191,8 +232,8 @@ impl Stream {
                 }
                 (Action::Continue, Some(now))
             }
-            Phase::Wake => {
-                self.phase = Phase::Wake;
+            waiting @ (Phase::Wake | Phase::Fallback) => {
+                self.phase = waiting;
                 (Action::Pause, None)
             }
             other => {
@@ -288,6 +329,10 @@ impl Stream {
                 let now = vm::now();
                 self.streamed_body_ended(now, out);
                 (Action::Continue, Some(now))
+            }
+            waiting @ Phase::Fallback => {
+                self.phase = waiting;
+                (Action::Pause, None)
             }
             other => {
                 self.phase = other;
@@ -407,6 +452,9 @@ impl HttpContext for HttpStream {
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         let mut out = Vec::new();
         let (action, now) = self.stream.borrow_mut().responded(end_of_stream, &mut out);
+        if matches!(self.stream.borrow().phase, Phase::Fallback) {
+            vm::wait(self.id, self.stream.clone());
+        }
         self.carry_out(now, out);
         action
     }

@@ -4,7 +4,7 @@
 //! cache of its `root_id`. Filters with different root ids have caches of their own, since the same URL may mean
 //! different things to them.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use larder_core::purge::{Mode, Scope};
 use larder_core::time::Timestamp;
 use larder_core::worker::Worker;
 
-use crate::config::Settings;
+use crate::config::{ClusterSettings, Settings};
 use crate::stream::Stream;
 use crate::{metrics, peers, raw};
 
@@ -26,6 +26,8 @@ pub struct Plugin {
     /// The root id, which names the cache.
     name: Vec<u8>,
     cache: OnceCell<SharedCache>,
+    /// Another configuration serves.
+    leaving: Cell<bool>,
 }
 
 /// A cache, as streams and roots hold it.
@@ -54,7 +56,17 @@ impl Plugin {
     /// A configuration. Touches nothing that is shared: Envoy configures on threads that serve nobody.
     pub fn new(root: u32, settings: Settings) -> Rc<Self> {
         let name = raw::property("plugin_root_id").unwrap_or_default();
-        Rc::new(Self { root, settings, name, cache: OnceCell::new() })
+        Rc::new(Self { root, settings, name, cache: OnceCell::new(), leaving: Cell::new(false) })
+    }
+
+    /// Another configuration serves from now on.
+    pub fn leave(&self) {
+        self.leaving.set(true);
+    }
+
+    /// Whether another configuration serves.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.get()
     }
 
     /// The cache, made at the first request of the VM. `salt` is what an attacker does not know.
@@ -63,7 +75,8 @@ impl Plugin {
             return cache.clone();
         }
         let cache = self.adopted().unwrap_or_else(|| {
-            let worker = Worker::new(self.settings.l1_bytes, salt());
+            let mut worker = Worker::new(self.settings.l1_bytes, salt());
+            worker.use_cluster(self.settings.cluster.as_ref().map(ClusterSettings::for_core));
             let cache = Rc::new(RefCell::new(Cache { worker, tallied: self.clone() }));
             CACHES.with_borrow_mut(|caches| caches.push((self.name.clone(), cache.clone())));
             peers::join();
@@ -87,7 +100,11 @@ impl Plugin {
             let (_, cache) = caches.iter().find(|(name, _)| *name == self.name)?;
             Some(cache.clone())
         })?;
-        cache.borrow_mut().worker.shelf.set_bytes_max(self.settings.l1_bytes);
+        {
+            let worker = &mut cache.borrow_mut().worker;
+            worker.shelf.set_bytes_max(self.settings.l1_bytes);
+            worker.use_cluster(self.settings.cluster.as_ref().map(ClusterSettings::for_core));
+        }
         peers::join();
         Some(cache)
     }

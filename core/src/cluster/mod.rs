@@ -14,6 +14,50 @@ pub mod serving;
 pub use breaker::Breaker;
 pub use membership::{Membership, Settings};
 
+use crate::time::Millis;
+
+/// A call for the host to make to the cluster: a POST of this body to this path, with the key's name as `:authority`, which is what
+/// Envoy's ring hash goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The path.
+    pub path: &'static str,
+    /// What chooses the node.
+    pub name: String,
+    /// The message.
+    pub body: Vec<u8>,
+    /// After this long it has failed.
+    pub timeout: Millis,
+}
+
+/// Why a call came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CallFailure {
+    /// No answer in time.
+    TimedOut,
+    /// No connection, or it broke.
+    Unreachable,
+    /// An answer that no node gives, or one about something else.
+    Nonsense,
+}
+
+impl CallFailure {
+    /// The detail in `Cache-Status` and the reason in counters.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TimedOut => "cluster-timeout",
+            Self::Unreachable => "cluster-unreachable",
+            Self::Nonsense => "cluster-nonsense",
+        }
+    }
+}
+
+/// How long a call may take that nobody waits for.
+pub const TELL_TIMEOUT: Millis = Millis(5000);
+
+/// Where the calls go that are not about a key: one node keeps track of all followers of the log.
+pub const LOG_NAME: &str = "log";
+
 /// The version of the protocol. A node and a worker of different versions do not understand each other, which is a miss.
 pub const PROTOCOL: u8 = 1;
 

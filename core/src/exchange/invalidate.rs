@@ -1,7 +1,7 @@
 //! Invalidation by unsafe methods (RFC 9111 4.4), by the policy's word, and by `Cache-Group-Invalidation` (RFC 9875 3).
 
 use super::verdict::Effect;
-use super::{Exchange, keyed, storing};
+use super::{Exchange, keyed, share, storing};
 use crate::decide::invalidation::{self, UrlKey};
 use crate::field::cache_groups;
 use crate::fields::{RequestHead, ResponseHead, Source};
@@ -52,10 +52,7 @@ impl Exchange {
 
         scopes.dedup();
         worker.tally.add(rules.index, Count::Invalidated, scopes.len() as u64);
-        for (scope, mode) in &scopes {
-            worker.purges.append(scope.clone(), *mode);
-        }
-        out.push(Effect::Invalidate(scopes));
+        out.extend(share::purge(scopes, worker).map(|invalidation| Effect::Invalidate(Box::new(invalidation))));
     }
 
     /// The URL under which a GET of this target would be stored.

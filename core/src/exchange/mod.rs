@@ -8,7 +8,9 @@
 //! host until `on_end`. A host that calls out of order gets verdicts that pass everything through and store nothing.
 
 mod bypass;
+mod forward;
 mod invalidate;
+mod lookup;
 mod part;
 mod post;
 mod receive;
@@ -16,17 +18,26 @@ mod refresh;
 mod reply;
 mod request;
 mod response;
+mod served;
+mod share;
 mod storing;
 mod verdict;
 
 use std::sync::Arc;
 
-pub use refresh::{Answer, Refresh};
+use bytes::Bytes;
+
+pub use lookup::abandoned;
+pub use refresh::{Answer, Refresh, RefreshStep};
 pub use reply::{CACHE_NAME, from_stored};
 pub use verdict::{
-    BodyVerdict, Edit, Edits, Effect, EndVerdict, Reply, ReplyBody, RequestVerdict, ResponseVerdict, edits_between,
+    BodyVerdict, Edit, Edits, Effect, EndVerdict, Invalidation, Reply, ReplyBody, RequestVerdict, ResponseVerdict,
+    edits_between,
 };
 
+use crate::cluster::CallFailure;
+use crate::cluster::leases::LeaseId;
+use crate::cluster::message::Release;
 use crate::decide::admit::{self, Bypass};
 use crate::decide::identity::{self, Identity};
 use crate::fields::{RequestHead, ResponseHead};
@@ -53,6 +64,9 @@ pub struct Exchange {
 enum State {
     Request,
     Wake(Box<Asked>),
+    Lookup(Box<lookup::Looking>),
+    Served(Box<served::Served>),
+    Fetched(Box<served::Fallback>),
     BypassedResponse(Box<Bypassed>),
     Response(Box<Fetch>),
     Body(Box<receive::Receiving>),
@@ -96,6 +110,10 @@ struct Fetch {
     detail: Option<&'static str>,
     sent: Timestamp,
     standing: Standing,
+    /// The cluster's leave to fill the key; zero where there is none.
+    lease: LeaseId,
+    /// The cluster has the very response that is validated.
+    known_there: bool,
 }
 
 impl Asked {
@@ -172,6 +190,37 @@ impl Exchange {
         }
     }
 
+    /// The cluster has answered an [`Effect::Lookup`], or has not.
+    pub fn on_lookup(
+        &mut self,
+        now: Timestamp,
+        answer: Result<Bytes, CallFailure>,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> RequestVerdict {
+        match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Lookup(looking) => self.looked_up(now, *looking, answer, worker, out),
+            other => {
+                self.state = other;
+                RequestVerdict::Forward(Edits::new())
+            }
+        }
+    }
+
+    /// The origin has answered an [`Effect::Fetch`], or has not.
+    pub fn on_fetched(
+        &mut self,
+        now: Timestamp,
+        answer: Answer<'_>,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> Option<Reply> {
+        match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Fetched(fallback) => self.fallen_back(now, *fallback, answer, worker, out),
+            _ => None,
+        }
+    }
+
     /// The response's head is here.
     pub fn on_response(
         &mut self,
@@ -183,6 +232,7 @@ impl Exchange {
         match std::mem::replace(&mut self.state, State::Nothing) {
             State::BypassedResponse(bypassed) => self.bypassed_response(now, *bypassed, head, worker, out),
             State::Response(fetch) => self.fetched(now, *fetch, head, worker, out),
+            State::Served(served) => self.served(now, *served, head, worker, out),
             _ => ResponseVerdict::Pass { edits: Edits::new(), capture: false },
         }
     }
@@ -208,14 +258,19 @@ impl Exchange {
 
     /// The stream is over. Whoever waited for it is woken.
     pub fn on_close(&mut self, worker: &mut Worker, out: &mut Vec<Effect>) {
-        let asked = match std::mem::replace(&mut self.state, State::Nothing) {
-            State::Wake(asked) => Some(*asked),
-            State::Response(fetch) => Some(fetch.asked),
-            State::Body(receiving) => receiving.into_asked(),
-            State::Request | State::BypassedResponse(_) | State::Nothing => None,
+        let (asked, lease) = match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Wake(asked) => (Some(*asked), 0),
+            State::Lookup(looking) => (Some(looking.onward.asked), 0),
+            State::Response(fetch) => (Some(fetch.asked), fetch.lease),
+            State::Body(receiving) => {
+                let lease = receiving.storing.as_ref().map_or(0, |storing| storing.lease);
+                (receiving.into_asked(), lease)
+            }
+            _ => (None, 0),
         };
         if let Some(asked) = asked {
             wake_all(worker.flights.leave(&asked.keyed.key, self.id), out);
+            share::release(&asked.keyed.key, lease, Release::default(), worker, out);
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn storable(bypassed: &Bypassed, head: &ResponseHead, now: Timestamp,
     if worker.purges.covers(&asked.keyed.url, tags, bypassed.standing) != Covered::No {
         return None;
     }
-    let storing = Storing { times, directives, sent: *sent, standing: bypassed.standing };
+    let storing = Storing { times, directives, sent: *sent, standing: bypassed.standing, lease: 0 };
     Some(Post { request: request.clone(), asked, storing })
 }
 

@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::storing::{self, Context};
 use super::verdict::{BodyVerdict, Edits, Effect, EndVerdict, ResponseVerdict, edits_between};
-use super::{Asked, Exchange, State, reply, request, response, wake_all};
+use super::{Asked, Exchange, State, reply, request, response, share, wake_all};
+use crate::cluster::leases::LeaseId;
+use crate::cluster::message::Release;
 use crate::decide::age::Times;
 use crate::decide::client;
 use crate::decide::preconditions::{self, Verdict};
@@ -55,9 +57,28 @@ pub(super) struct Storing {
     pub directives: CacheControl,
     pub sent: Timestamp,
     pub standing: Standing,
+    /// The cluster's leave to fill the key; zero where there is none.
+    pub lease: LeaseId,
 }
 
 impl Receiving {
+    /// A response that passes on, and is not stored.
+    pub(super) fn passed(asked: Asked, response: ResponseHead, restricted: bool, status: CacheStatus<'static>) -> Self {
+        Self {
+            request: asked.request,
+            rules: asked.rules,
+            covers: asked.keyed.covers,
+            response,
+            restricted,
+            client_preconditions: false,
+            wants_etag: false,
+            status: Some(status),
+            storing: None,
+            asked: None,
+            held: false,
+        }
+    }
+
     pub(super) fn into_asked(self) -> Option<Asked> {
         self.asked
     }
@@ -76,7 +97,7 @@ impl Receiving {
         edits_between(&self.response.fields, &fields)
     }
 
-    fn client_fields(&mut self, made: Option<&EntityTag>, now: Timestamp) -> Fields {
+    pub(super) fn client_fields(&mut self, made: Option<&EntityTag>, now: Timestamp) -> Fields {
         let mut fields = self.response.fields.clone();
         if let Some(tag) = made {
             fields.set("etag", tag.to_bytes());
@@ -146,8 +167,10 @@ impl Exchange {
         out: &mut Vec<Effect>,
     ) -> BodyVerdict {
         let limits = receiving.rules.limits;
-        if so_far > limits.object_bytes_max && receiving.storing.take().is_some() {
-            self.give_up(now, &receiving, NotStored::TooLarge, worker, out);
+        if so_far > limits.object_bytes_max
+            && let Some(storing) = receiving.storing.take()
+        {
+            self.give_up(now, &receiving, storing.lease, NotStored::TooLarge, worker, out);
         }
         let capture = receiving.storing.is_some();
         if receiving.held && so_far > limits.hold_bytes_max {
@@ -175,8 +198,10 @@ impl Exchange {
         out: &mut Vec<Effect>,
     ) -> EndVerdict {
         let declared = receiving.response.content_length();
-        if declared.is_some_and(|declared| declared != body.len() as u64) && receiving.storing.take().is_some() {
-            self.give_up(now, &receiving, NotStored::Truncated, worker, out);
+        if declared.is_some_and(|declared| declared != body.len() as u64)
+            && let Some(storing) = receiving.storing.take()
+        {
+            self.give_up(now, &receiving, storing.lease, NotStored::Truncated, worker, out);
         }
         let made = receiving.make_etag(body);
         let variant = self.store_all(now, &mut receiving, body, made.as_ref(), worker, out);
@@ -257,8 +282,13 @@ impl Exchange {
         let stored = storing::store(&context, &whole, worker);
         let key = &asked.keyed.key;
         match &stored {
-            Ok(variant) => self.wake_followers(now, &asked, variant, worker, out),
+            Ok(variant) => {
+                share::stored(&context, variant, storing.lease, now, worker, out);
+                self.wake_followers(now, &asked, variant, worker, out);
+            }
             Err(reason) => {
+                let release = Release { uncacheable: true, ..Release::default() };
+                share::release(key, storing.lease, release, worker, out);
                 worker.tally.add(receiving.rules.index, Count::NotStored(*reason), 1);
                 worker.flights.note_uncacheable(key, now);
                 wake_all(worker.flights.scatter(key, self.id, Wake::Released), out);
@@ -272,6 +302,7 @@ impl Exchange {
         &mut self,
         now: Timestamp,
         receiving: &Receiving,
+        lease: LeaseId,
         reason: NotStored,
         worker: &mut Worker,
         out: &mut Vec<Effect>,
@@ -281,6 +312,8 @@ impl Exchange {
         if reason.is_lasting() {
             worker.flights.note_uncacheable(&asked.keyed.key, now);
         }
+        let release = Release { uncacheable: reason.is_lasting(), ..Release::default() };
+        share::release(&asked.keyed.key, lease, release, worker, out);
         wake_all(worker.flights.scatter(&asked.keyed.key, self.id, Wake::Released), out);
     }
 }

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
-use super::Asked;
+use bytes::Bytes;
+
 use super::request::forwarded_fields;
 use super::response::{times_of, wants_etag};
 use super::storing::{self, Context, Whole};
+use super::verdict::Effect;
+use super::{Asked, lookup, share};
+use crate::cluster::leases::{Lease, LeaseId};
+use crate::cluster::message::Release;
+use crate::cluster::{Call, CallFailure};
 use crate::decide::conditional;
 use crate::decide::store::{self, Candidate};
-use crate::entry::etag;
+use crate::entry::{etag, wire};
 use crate::field::cache_control::CacheControl;
 use crate::fields::{RequestHead, ResponseHead};
 use crate::policy::Policy;
@@ -30,6 +36,20 @@ pub struct Refresh {
     validating: bool,
     sent: Timestamp,
     standing: Standing,
+    lease: LeaseId,
+    /// The cluster has the very response that is refreshed.
+    known_there: bool,
+    /// The cluster is to be asked first whether another has refreshed it.
+    asks: bool,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshStep {
+    /// Ask the origin, and hand the answer to [`Refresh::finish`].
+    Fetch,
+    /// Nothing: another has refreshed it, or is about to.
+    Done,
 }
 
 /// What came of it.
@@ -45,7 +65,15 @@ pub enum Answer<'a> {
 const RETRY_AFTER: Millis = Millis(1000);
 
 impl Refresh {
-    pub(super) fn new(policy: Arc<Policy>, asked: Asked, stale: &Variant, now: Timestamp, worker: &Worker) -> Self {
+    /// `lease` is the cluster's leave; without one the cluster is asked first.
+    pub(super) fn new(
+        policy: Arc<Policy>,
+        asked: Asked,
+        stale: &Variant,
+        lease: LeaseId,
+        now: Timestamp,
+        worker: &mut Worker,
+    ) -> Self {
         let mut fields = forwarded_fields(&asked);
         for name in ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"] {
             fields.remove(name);
@@ -64,23 +92,75 @@ impl Refresh {
         // What is stored is stored for the request that was sent, whatever the client's method was.
         let asked = Asked { request: RequestHead { method: "GET".to_owned(), ..asked.request.clone() }, ..asked };
         let standing = worker.purges.now();
-        Self { request, policy, asked, stale: stale.clone(), validating, sent: now, standing }
+        let asks = lease == 0 && worker.cluster.as_mut().is_some_and(|cluster| cluster.breaker.permits(now));
+        let (stale, known_there) = (stale.clone(), lease != 0);
+        Self { request, policy, asked, stale, validating, sent: now, standing, lease, known_there, asks }
+    }
+
+    /// The call to make before the origin is asked; its answer goes to [`Refresh::on_lookup`].
+    pub fn lookup(&mut self, worker: &Worker) -> Option<Call> {
+        std::mem::take(&mut self.asks).then(|| lookup::call(&self.asked, true, Millis(0), worker))
+    }
+
+    /// The cluster has answered, or has not.
+    pub fn on_lookup(
+        &mut self,
+        now: Timestamp,
+        answer: Result<Bytes, CallFailure>,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> RefreshStep {
+        let Ok((answer, standing)) = lookup::heard(now, answer, worker) else {
+            return RefreshStep::Fetch;
+        };
+        let (asked, revision) = (&self.asked, self.policy.revision);
+        let found = answer.found.as_ref();
+        let there = found.and_then(|found| lookup::held(now, asked, found, answer.now, standing, revision));
+        self.standing = worker.purges.at_least(answer.position);
+        self.sent = now;
+        let key = asked.keyed.key.clone();
+        if let Some(there) = there.filter(|there| there.is_fresh(now, worker)) {
+            lookup::keep(asked, &there.variant, worker);
+            worker.flights.end_refresh(&key);
+            if let Lease::Granted(lease) = answer.lease {
+                share::release(&key, lease, Release::default(), worker, out);
+            }
+            return RefreshStep::Done;
+        }
+        match answer.lease {
+            Lease::Granted(lease) => {
+                self.lease = lease;
+                let received = |variant: &Variant| variant.entry.facts().times.response;
+                let label = found.and_then(|found| wire::label(&found.record).ok());
+                self.known_there = label.is_some_and(|label| label.received == received(&self.stale));
+                RefreshStep::Fetch
+            }
+            Lease::Busy => {
+                worker.flights.end_refresh(&key);
+                worker.flights.defer_refresh(&key, now.plus(RETRY_AFTER));
+                RefreshStep::Done
+            }
+            Lease::None | Lease::Uncacheable => RefreshStep::Fetch,
+        }
     }
 
     /// Takes up the answer. An error leaves the stale response as it is.
-    pub fn finish(self, now: Timestamp, answer: Answer<'_>, worker: &mut Worker) {
+    pub fn finish(self, now: Timestamp, answer: Answer<'_>, worker: &mut Worker, out: &mut Vec<Effect>) {
         let key = self.asked.keyed.key.clone();
         worker.flights.end_refresh(&key);
         let (head, body) = match answer {
             Answer::Response(head, body) if head.status < 500 => (head, body),
             _ => {
                 worker.flights.defer_refresh(&key, now.plus(RETRY_AFTER));
+                share::release(&key, self.lease, Release::default(), worker, out);
                 return;
             }
         };
         let context = Context { policy: &self.policy, asked: &self.asked, sent: self.sent, standing: self.standing };
         if head.status == 304 && self.validating {
-            storing::freshen(&context, &self.stale, &head.fields, now, worker);
+            let (variant, kept) = storing::freshen(&context, &self.stale, &head.fields, now, worker);
+            let known = self.known_there.then_some(&self.stale);
+            share::confirmed(&context, (&variant, kept), known, self.lease, now, worker, out);
             return;
         }
         let rules = &self.asked.rules;
@@ -113,12 +193,18 @@ impl Refresh {
             };
             storing::store(&context, &whole, worker)
         });
-        if let Err(reason) = stored {
-            worker.tally.add(rules.index, Count::NotStored(reason), 1);
-            if reason.is_lasting() {
-                worker.shelf.forget(&key, &self.stale.entry);
+        match stored {
+            Ok(variant) => share::stored(&context, &variant, self.lease, now, worker, out),
+            Err(reason) => {
+                worker.tally.add(rules.index, Count::NotStored(reason), 1);
+                let lasting = reason.is_lasting();
+                if lasting {
+                    worker.shelf.forget(&key, &self.stale.entry);
+                }
+                worker.flights.defer_refresh(&key, now.plus(RETRY_AFTER));
+                let release = Release { uncacheable: lasting, forget: lasting, ..Release::default() };
+                share::release(&key, self.lease, release, worker, out);
             }
-            worker.flights.defer_refresh(&key, now.plus(RETRY_AFTER));
         }
     }
 }

@@ -1,17 +1,19 @@
 //! The request's half: look into the store, answer, wait for another's response, or forward.
 
+use super::forward::Onward;
 use super::refresh::Refresh;
-use super::verdict::{Edit, Edits, Effect, Reply, RequestVerdict, edits_between};
-use super::{Asked, Exchange, Fetch, State, reply};
+use super::verdict::{Edits, Effect, Reply, RequestVerdict, edits_between};
+use super::{Asked, Exchange, State, reply, share};
+use crate::cluster::leases::LeaseId;
+use crate::cluster::message::Release;
 use crate::decide::age;
-use crate::decide::conditional;
 use crate::decide::identity::Identity;
 use crate::decide::lifetime::Lifetime;
 use crate::decide::reuse::{self, Reuse, Why};
 use crate::field::cache_control::CacheControl;
 use crate::field::cache_status::CacheStatus;
 use crate::fields::Fields;
-use crate::flights::{Part, Wake};
+use crate::flights::Wake;
 use crate::judged::Judged;
 use crate::purge::Covered;
 use crate::shelf::{Lookup, Variant};
@@ -20,11 +22,26 @@ use crate::time::Timestamp;
 use crate::worker::Worker;
 
 /// What the store has for a request.
-enum Found {
+pub(super) enum Found {
     /// Nothing, and why, in the words of RFC 9211 2.2.
     Nothing(&'static str, Option<&'static str>),
     /// This.
-    Stored { variant: Variant, lifetime: Lifetime, covered: Covered },
+    Stored(Stored),
+}
+
+/// A stored response that the request selects and whoever asks may see.
+pub(super) struct Stored {
+    pub variant: Variant,
+    pub lifetime: Lifetime,
+    pub covered: Covered,
+}
+
+/// What a stored response is good for.
+pub(super) enum Weighed {
+    /// It answers; the stale one is to be refreshed.
+    Answer(RequestVerdict, Option<Variant>),
+    /// It does not; what it is still good for, and why, in the words of RFC 9211 2.2.
+    Onward(Option<Variant>, &'static str, Option<&'static str>),
 }
 
 impl Exchange {
@@ -36,43 +53,72 @@ impl Exchange {
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) -> RequestVerdict {
-        let (variant, lifetime, covered) = match self.find(&asked, worker) {
-            Found::Stored { variant, lifetime, covered } => (variant, lifetime, covered),
+        match self.find(&asked, worker) {
             Found::Nothing(forwarded, detail) => {
-                if let Some(reply) = self.part_reply(now, &asked, worker) {
+                if worker.is_current(now)
+                    && let Some(reply) = self.part_reply(now, &asked, worker)
+                {
                     count_reply(asked.rules.index, Outcome::Hit, &reply, worker);
                     self.state = State::Nothing;
                     return RequestVerdict::Respond(reply);
                 }
-                return self.forward_or_wait(now, asked, None, forwarded, detail, wake, worker);
+                self.forward_or_wait(now, Onward { asked, stale: None, forwarded, detail, wake }, worker, out)
             }
-        };
+            Found::Stored(found) if !worker.is_current(now) => {
+                // What was purged meanwhile is not known here. The origin's word, or the cluster's, is.
+                let stale = Some(found.variant).filter(|_| found.covered != Covered::Hard);
+                let onward = Onward { asked, stale, forwarded: "stale", detail: Some("purge-lag"), wake };
+                self.forward_or_wait(now, onward, worker, out)
+            }
+            Found::Stored(found) => {
+                let outcome = if wake == Some(Wake::Landed) { Outcome::Collapsed } else { Outcome::Hit };
+                match self.weigh(now, &asked, found, wake, outcome, worker) {
+                    Weighed::Answer(verdict, None) => verdict,
+                    Weighed::Answer(verdict, Some(stale)) => {
+                        self.refresh(now, &asked, &stale, 0, worker, out);
+                        verdict
+                    }
+                    Weighed::Onward(stale, forwarded, detail) => {
+                        self.forward_or_wait(now, Onward { asked, stale, forwarded, detail, wake }, worker, out)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a stored response answers, and how.
+    pub(super) fn weigh(
+        &mut self,
+        now: Timestamp,
+        asked: &Asked,
+        found: Stored,
+        wake: Option<Wake>,
+        outcome: Outcome,
+        worker: &mut Worker,
+    ) -> Weighed {
+        let Stored { variant, lifetime, covered } = found;
         let age = age::current_age(&variant.entry.facts().times, now);
         let directives = CacheControl::of_request(&asked.request.fields);
         let obeyed = asked.rules.obey_request_directives.then_some(&directives);
         let left = i64::from(lifetime.fresh_for.get()) - i64::from(age.get());
-        let collapsed = wake == Some(Wake::Landed);
+        let from_cluster = (outcome == Outcome::ClusterHit).then(|| "cluster".into());
+        let status = CacheStatus { collapsed: wake == Some(Wake::Landed), detail: from_cluster, ..hit(left) };
         let forwarded = match reuse::reuse(&lifetime, age, covered, obeyed) {
             Reuse::Fresh => {
-                let outcome = if collapsed { Outcome::Collapsed } else { Outcome::Hit };
-                let status = CacheStatus { collapsed, ..hit(left) };
-                return self.respond(now, &asked, &variant, status, outcome, worker);
+                return Weighed::Answer(self.respond(now, asked, &variant, status, outcome, worker), None);
             }
             Reuse::StaleAllowed => {
-                return self.respond(now, &asked, &variant, hit(left), Outcome::Stale, worker);
+                let status = CacheStatus { collapsed: false, ..status };
+                return Weighed::Answer(self.respond(now, asked, &variant, status, Outcome::Stale, worker), None);
             }
             Reuse::StaleWhileRevalidate => {
-                if worker.flights.begin_refresh(&asked.keyed.key, now) {
-                    worker.tally.add(asked.rules.index, Count::Refresh, 1);
-                    let refresh = Refresh::new(self.policy.clone(), asked.clone(), &variant, now, worker);
-                    out.push(Effect::Refresh(Box::new(refresh)));
-                }
                 let status = CacheStatus { detail: Some("stale-while-revalidate".into()), ..hit(left) };
-                return self.respond(now, &asked, &variant, status, Outcome::Stale, worker);
+                let verdict = self.respond(now, asked, &variant, status, Outcome::Stale, worker);
+                return Weighed::Answer(verdict, Some(variant));
             }
             Reuse::Gone => {
                 worker.shelf.forget(&asked.keyed.key, &variant.entry);
-                return self.forward_or_wait(now, asked, None, "uri-miss", Some("purged"), wake, worker);
+                return Weighed::Onward(None, "uri-miss", Some("purged"));
             }
             Reuse::Validate(Why::Request) => ("request", None),
             Reuse::Validate(Why::Purged) => ("stale", Some("purged")),
@@ -80,21 +126,51 @@ impl Exchange {
         };
         if wake == Some(Wake::Failed) && reuse::may_replace_error(&lifetime, age, covered) {
             let status = CacheStatus { detail: Some("stale-if-error".into()), collapsed: true, ..hit(left) };
-            return self.respond(now, &asked, &variant, status, Outcome::StaleError, worker);
+            return Weighed::Answer(self.respond(now, asked, &variant, status, Outcome::StaleError, worker), None);
         }
-        self.forward_or_wait(now, asked, Some(variant), forwarded.0, forwarded.1, wake, worker)
+        Weighed::Onward(Some(variant), forwarded.0, forwarded.1)
+    }
+
+    /// Begins a refresh in the background, unless one is under way.
+    pub(super) fn refresh(
+        &self,
+        now: Timestamp,
+        asked: &Asked,
+        stale: &Variant,
+        lease: LeaseId,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) {
+        if worker.flights.begin_refresh(&asked.keyed.key, now) {
+            worker.tally.add(asked.rules.index, Count::Refresh, 1);
+            let refresh = Refresh::new(self.policy.clone(), asked.clone(), stale, lease, now, worker);
+            out.push(Effect::Refresh(Box::new(refresh)));
+        } else {
+            share::release(&asked.keyed.key, lease, Release::default(), worker, out);
+        }
     }
 
     fn find(&self, asked: &Asked, worker: &mut Worker) -> Found {
-        let mut variant = match worker.shelf.lookup(&asked.keyed.key, &asked.request.fields) {
+        let variant = match worker.shelf.lookup(&asked.keyed.key, &asked.request.fields) {
             Lookup::Absent => return Found::Nothing("uri-miss", None),
             Lookup::OtherVariants => return Found::Nothing("vary-miss", None),
             Lookup::Found(variant) => variant.clone(),
         };
+        let judged_before = variant.judged.revision;
+        let found = self.judge(asked, variant, worker);
+        if let Found::Stored(found) = &found
+            && judged_before != self.policy.revision
+        {
+            worker.shelf.rejudge(&asked.keyed.key, &found.variant);
+        }
+        found
+    }
+
+    /// What a stored response is under the policy in force, for whoever asks.
+    pub(super) fn judge(&self, asked: &Asked, mut variant: Variant, worker: &Worker) -> Found {
         if variant.judged.revision != self.policy.revision {
             let judged = Judged::new(&asked.rules, self.policy.revision, &asked.keyed.covers, &variant.entry);
             variant.judged = judged.into();
-            worker.shelf.rejudge(&asked.keyed.key, &variant);
         }
         let Some(lifetime) = variant.judged.lifetime else {
             return Found::Nothing("uri-miss", Some("policy"));
@@ -108,7 +184,7 @@ impl Exchange {
         }
         let facts = variant.entry.facts();
         let covered = worker.purges.covers(&facts.url, variant.entry.tags(), variant.standing);
-        Found::Stored { variant, lifetime, covered }
+        Found::Stored(Stored { variant, lifetime, covered })
     }
 
     fn respond(
@@ -125,78 +201,10 @@ impl Exchange {
         count_reply(asked.rules.index, outcome, &reply, worker);
         RequestVerdict::Respond(reply)
     }
-
-    #[expect(clippy::too_many_arguments, reason = "one call site per reason to forward, each naming it")]
-    fn forward_or_wait(
-        &mut self,
-        now: Timestamp,
-        asked: Asked,
-        stale: Option<Variant>,
-        forwarded: &'static str,
-        detail: Option<&'static str>,
-        wake: Option<Wake>,
-        worker: &mut Worker,
-    ) -> RequestVerdict {
-        // RFC 9111 5.2.1.7: answered from the store or with 504.
-        if CacheControl::of_request(&asked.request.fields).only_if_cached {
-            worker.tally.add(asked.rules.index, Count::Request(Outcome::Refused), 1);
-            self.state = State::Nothing;
-            let status = CacheStatus { detail: Some("only-if-cached".into()), ..miss(forwarded) };
-            return RequestVerdict::Respond(reply::plain(504, "Gateway Timeout\n", None, now, status));
-        }
-        let fills = fills(&asked) && !worker.flights.is_uncacheable(&asked.keyed.key, now);
-        let part = match wake {
-            Some(Wake::Lead) => Part::Lead,
-            Some(_) => Part::Alone,
-            None if fills => worker.flights.join(&asked.keyed.key, self.id, now, asked.rules.collapse_wait),
-            None => Part::Alone,
-        };
-        if part == Part::Follow {
-            self.state = State::Wake(Box::new(asked));
-            return RequestVerdict::Wait;
-        }
-        let mut fields = forwarded_fields(&asked);
-        let validator = stale.as_ref().filter(|v| v.entry.has_origin_validator() && asked.request.method == "GET");
-        let validating = validator.is_some();
-        let mut preconditions_taken = false;
-        if let Some(variant) = validator {
-            let facts = variant.entry.facts();
-            conditional::make_conditional(
-                &mut fields,
-                variant.entry.origin_etag(),
-                facts.fields.first("last-modified"),
-            );
-        } else if fills {
-            // A 304 to the client's validator would leave nothing to store; the precondition is evaluated here instead.
-            for name in ["if-none-match", "if-modified-since"] {
-                preconditions_taken |= fields.has(name);
-                fields.remove(name);
-            }
-        }
-        let mut edits = edits_between(&asked.request.fields, &fields);
-        edits.extend(asked.keyed.forward_target.clone().map(Edit::Target));
-        let detail = match wake {
-            Some(Wake::TimedOut) => Some("collapse-timeout"),
-            _ => detail,
-        };
-        let standing = worker.purges.now();
-        self.state = State::Response(Box::new(Fetch {
-            asked,
-            part,
-            stale,
-            validating,
-            preconditions_taken,
-            forwarded,
-            detail,
-            sent: now,
-            standing,
-        }));
-        RequestVerdict::Forward(edits)
-    }
 }
 
 /// Whether the response to this request could be a whole one for everybody.
-fn fills(asked: &Asked) -> bool {
+pub(super) fn fills(asked: &Asked) -> bool {
     let fields = &asked.request.fields;
     asked.request.method == "GET"
         && asked.identity == Identity::None

@@ -4,7 +4,8 @@ use super::receive::{Receiving, Storing};
 use super::request::{count_reply, miss};
 use super::storing::{self, Context};
 use super::verdict::{Effect, ResponseVerdict};
-use super::{Asked, Exchange, Fetch, reply, wake_all};
+use super::{Asked, Exchange, Fetch, reply, share, wake_all};
+use crate::cluster::message::Release;
 use crate::decide::age::{self, Times};
 use crate::decide::freshen;
 use crate::decide::identity::Identity;
@@ -57,11 +58,16 @@ impl Exchange {
         let matches = freshen::selects(&head.fields, stale.entry.origin_etag(), stale.entry.last_modified());
         let key = &fetch.asked.keyed.key;
         let variant = if matches {
-            storing::freshen(&context, stale, &head.fields, now, worker)
+            let (variant, kept) = storing::freshen(&context, stale, &head.fields, now, worker);
+            let known = fetch.known_there.then_some(stale);
+            share::confirmed(&context, (&variant, kept), known, fetch.lease, now, worker, out);
+            variant
         } else {
             // RFC 9111 4.3.4: a 304 about something else updates nothing. This answer is as good as what was asked about;
             // the next request asks for a whole response.
             worker.shelf.forget(key, &stale.entry);
+            let release = Release { forget: true, ..Release::default() };
+            share::release(key, fetch.lease, release, worker, out);
             stale.clone()
         };
         self.wake_followers(now, &fetch.asked, &variant, worker, out);
@@ -118,6 +124,7 @@ impl Exchange {
         let key = &fetch.asked.keyed.key;
         wake_all(worker.flights.scatter(key, self.id, Wake::Failed), out);
         wake_all(worker.flights.done(key, self.id), out);
+        share::release(key, fetch.lease, Release::default(), worker, out);
         // Not a hit in the sense of RFC 9211 2.1: the request was forwarded.
         let status = CacheStatus {
             fwd_status: (head.source == Source::Origin).then_some(head.status),
@@ -164,7 +171,13 @@ impl Exchange {
             },
             ..miss(fetch.forwarded)
         };
-        let storing = stored.ok().map(|_| Storing { times, directives, sent: fetch.sent, standing: fetch.standing });
+        let storing = stored.ok().map(|_| Storing {
+            times,
+            directives,
+            sent: fetch.sent,
+            standing: fetch.standing,
+            lease: fetch.lease,
+        });
         let keeps_flight = fetch.part == Part::Lead && storing.is_some();
         if !keeps_flight {
             wake_all(worker.flights.done(&key, self.id), out);
@@ -203,10 +216,16 @@ impl Exchange {
                 worker.shelf.forget(key, &stale.entry);
             }
         }
+        let lasting = reason.is_lasting();
+        let release = Release { uncacheable: lasting, forget: lasting && fetch.stale.is_some(), ..Release::default() };
+        share::release(key, fetch.lease, release, worker, out);
         if fetch.asked.request.method == "HEAD" && head.status == 200 {
             let (policy, asked) = (&self.policy, &fetch.asked);
             let context = Context { policy, asked, sent: fetch.sent, standing: fetch.standing };
-            storing::take_head(&context, head, now, worker);
+            if storing::take_head(&context, head, now, worker) {
+                let release = Release { forget: true, ..Release::default() };
+                share::release(key, 0, release, worker, out);
+            }
         }
         let wake = if is_failure(head) { Wake::Failed } else { Wake::Released };
         wake_all(worker.flights.scatter(key, self.id, wake), out);

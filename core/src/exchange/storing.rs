@@ -84,11 +84,9 @@ pub(super) fn store(context: &Context<'_>, whole: &Whole<'_>, worker: &mut Worke
         personal: keyed.names_user,
     });
     let variant = judge(context, entry);
-    if worker.shelf.insert(&key, variant.clone(), rules.limits.variants_per_key_max) {
-        Ok(variant)
-    } else {
-        Err(NotStored::TooLarge)
-    }
+    let kept = worker.shelf.insert(&key, variant.clone(), rules.limits.variants_per_key_max);
+    // What is too large for this worker's memory may still be kept by the cluster.
+    if kept || (worker.cluster.is_some() && whole.status != 206) { Ok(variant) } else { Err(NotStored::TooLarge) }
 }
 
 /// A part has no more bytes than it says; and its origin does not choose by `Range` what the whole is.
@@ -142,14 +140,14 @@ pub(super) fn group_tag(url: &str, group: &str) -> String {
     format!("{origin}#{group}")
 }
 
-/// RFC 9111 4.3.4: the stored response with what the 304 says.
+/// RFC 9111 4.3.4: the stored response with what the 304 says, and whether it is still stored.
 pub(super) fn freshen(
     context: &Context<'_>,
     stale: &Variant,
     confirmation: &Fields,
     now: Timestamp,
     worker: &mut Worker,
-) -> Variant {
+) -> (Variant, bool) {
     let asked = context.asked;
     let head = ResponseHead { status: 304, fields: confirmation.clone(), ..ResponseHead::default() };
     let mut facts = stale.entry.facts().clone();
@@ -171,7 +169,7 @@ pub(super) fn freshen(
     if keeps {
         worker.shelf.insert(key, variant.clone(), asked.rules.limits.variants_per_key_max);
     }
-    variant
+    (variant, keeps)
 }
 
 /// What selects and what purges a freshened response follows its new fields. Says whether it may still be stored.
@@ -203,9 +201,10 @@ fn strip(context: &Context<'_>, confirmation: &Fields) -> Fields {
 ///
 /// The RFC would have any HEAD update what it does not contradict. Here it has to say something that identifies the stored
 /// response, be it its length: a HEAD that says nothing confirms nothing.
-pub(super) fn take_head(context: &Context<'_>, head: &ResponseHead, now: Timestamp, worker: &mut Worker) {
+/// Says whether it contradicts.
+pub(super) fn take_head(context: &Context<'_>, head: &ResponseHead, now: Timestamp, worker: &mut Worker) -> bool {
     let asked = context.asked;
-    let Lookup::Found(variant) = worker.shelf.lookup(&asked.keyed.key, &asked.request.fields) else { return };
+    let Lookup::Found(variant) = worker.shelf.lookup(&asked.keyed.key, &asked.request.fields) else { return false };
     let variant = variant.clone();
     let entry = variant.entry.clone();
     let facts = entry.facts();
@@ -215,11 +214,11 @@ pub(super) fn take_head(context: &Context<'_>, head: &ResponseHead, now: Timesta
     };
     let other_length = head.content_length().is_some_and(|length| length != facts.body.len() as u64);
     if facts.status != 200 {
-        return;
+        return false;
     }
     if differs("etag") || differs("last-modified") || other_length {
         worker.shelf.forget(&asked.keyed.key, &entry);
-        return;
+        return true;
     }
     let names_it = (head.fields.has("etag") && !facts.made_etag)
         || head.fields.has("last-modified")
@@ -227,6 +226,7 @@ pub(super) fn take_head(context: &Context<'_>, head: &ResponseHead, now: Timesta
     if names_it && may_update(context, head, now) {
         freshen(context, &variant, &head.fields, now, worker);
     }
+    false
 }
 
 /// Whether a GET with this head would have been stored: what must not be stored must not change what is.

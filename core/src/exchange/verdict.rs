@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::refresh::Refresh;
+use crate::cluster::Call;
 use crate::entry::Entry;
-use crate::fields::Fields;
+use crate::fields::{Fields, RequestHead};
 use crate::flights::{StreamId, Wake};
-use crate::purge::{Mode, Scope};
+use crate::purge::{Mode, Scope, Sequence};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub enum RequestVerdict {
     Forward(Edits),
     /// Answer it.
     Respond(Reply),
+    /// Send it to a node of the cluster, changed like this: the node answers it.
+    Reroute(Edits),
 }
 
 /// What becomes of a response's head.
@@ -31,6 +36,8 @@ pub enum ResponseVerdict {
     },
     /// Hold the head back and collect the body; [`super::Exchange::on_body`] and [`super::Exchange::on_end`] say more.
     Hold,
+    /// Hold head and body back; [`super::Exchange::on_fetched`] says what to answer instead.
+    Wait,
     /// Answer with this instead, dropping the response.
     Replace(Reply),
 }
@@ -69,8 +76,25 @@ pub enum Effect {
     Wake(StreamId, Wake),
     /// Ask the origin in the background and hand the answer to [`Refresh::finish`].
     Refresh(Box<Refresh>),
-    /// Carried out here already; tell the other workers.
-    Invalidate(Vec<(Scope, Mode)>),
+    /// Carried out here already; tell the other workers, and the cluster where there is one.
+    Invalidate(Box<Invalidation>),
+    /// Ask the cluster and hand the answer to [`super::Exchange::on_lookup`].
+    Lookup(Box<Call>),
+    /// Tell the cluster. What it says matters to [`crate::Worker::note_call`] only.
+    Tell(Box<Call>),
+    /// Ask the origin for this, in place of a node that has failed, and hand the answer to [`super::Exchange::on_fetched`].
+    Fetch(Box<RequestHead>),
+}
+
+/// Purges by an unsafe method or a response's word.
+#[derive(Debug)]
+pub struct Invalidation {
+    /// What is purged.
+    pub purges: Vec<(Scope, Mode)>,
+    /// Their last number in the worker's own order, for [`crate::purge::Purges::acknowledged`].
+    pub last: Sequence,
+    /// The call that puts them into the cluster's log.
+    pub call: Option<Call>,
 }
 
 /// A change to a head.
@@ -147,6 +171,8 @@ pub enum ReplyBody {
     },
     /// A short text.
     Text(&'static str),
+    /// Bytes that are not stored.
+    Bytes(Bytes),
 }
 
 impl Reply {
@@ -156,6 +182,7 @@ impl Reply {
             ReplyBody::Empty => &[],
             ReplyBody::Stored { entry, from, to } => entry.facts().body.get(*from..*to).unwrap_or_default(),
             ReplyBody::Text(text) => text.as_bytes(),
+            ReplyBody::Bytes(bytes) => bytes,
         }
     }
 

@@ -62,6 +62,13 @@ impl<S: BuildHasher + Clone> Purges<S> {
         Position { log: self.log_id, sequence: self.log.head() }
     }
 
+    /// Where a request that begins now stands, knowing that the log has come to `position` at least.
+    pub fn at_least(&self, position: Position) -> Standing {
+        let here = self.now();
+        let ahead = position.log == here.position.log && position.sequence > here.position.sequence;
+        if ahead { Standing { position, ..here } } else { here }
+    }
+
     /// Whether a later record covers a copy.
     pub fn covers<'a>(&self, url: &str, tags: impl Iterator<Item = &'a str> + Clone, standing: Standing) -> Covered {
         if standing.position.log != self.log_id {

@@ -70,7 +70,7 @@ pub fn ours(policy: &Arc<Policy>, case: &Case) -> Answers {
             let value = |name| Some((name, String::from_utf8(fields.joined(name)?).ok()?));
             (false, Some(CONDITIONS.into_iter().filter_map(value).collect()))
         }
-        RequestVerdict::Wait => panic!("nobody to wait for"),
+        RequestVerdict::Wait | RequestVerdict::Reroute(_) => panic!("nobody to wait for, and no cluster"),
     };
     Answers { stored, fresh_for, reused, conditions }
 }
@@ -85,7 +85,7 @@ fn fetch(policy: &Arc<Policy>, case: &Case, arrival: Timestamp, worker: &mut Wor
             ResponseVerdict::Hold | ResponseVerdict::Pass { capture: true, .. } => {
                 exchange.on_end(arrival, b"ab", worker, &mut out);
             }
-            ResponseVerdict::Pass { capture: false, .. } | ResponseVerdict::Replace(_) => {}
+            ResponseVerdict::Pass { capture: false, .. } | ResponseVerdict::Replace(_) | ResponseVerdict::Wait => {}
         }
     }
     exchange.on_close(worker, &mut out);

@@ -253,6 +253,8 @@ impl MiniHost {
                     self.arrive(Upstream::Refresh(refresh), request);
                 }
                 Effect::Invalidate(_) => {} // carried out by the core; there is no other worker
+                // This worker has no cluster.
+                Effect::Lookup(_) | Effect::Tell(_) | Effect::Fetch(_) => {}
             }
         }
     }
@@ -267,7 +269,7 @@ impl MiniHost {
 
     fn request_verdict(&mut self, id: u64, verdict: RequestVerdict) {
         match verdict {
-            RequestVerdict::Wait => {}
+            RequestVerdict::Wait | RequestVerdict::Reroute(_) => {}
             RequestVerdict::Respond(reply) => self.reply(id, &reply),
             RequestVerdict::Forward(edits) => {
                 let Some(stream) = self.streams.get(&id) else { return };
@@ -364,6 +366,7 @@ impl MiniHost {
                 stream.origin_head = Some(head);
             }
             ResponseVerdict::Replace(reply) => self.reply(id, &reply),
+            ResponseVerdict::Wait => {}
         }
         self.effects(out);
     }
@@ -436,11 +439,11 @@ impl MiniHost {
             if answer.reaction == SentReaction::Silence {
                 self.now = self.now.plus(PATIENCE);
             }
-            refresh.finish(self.now, Answer::Failed, &mut self.worker);
+            refresh.finish(self.now, Answer::Failed, &mut self.worker, &mut Vec::new());
             return;
         };
         let head = head_of(answer, status, "GET");
-        refresh.finish(self.now, Answer::Response(head, &answer.body), &mut self.worker);
+        refresh.finish(self.now, Answer::Response(head, &answer.body), &mut self.worker, &mut Vec::new());
     }
 }
 

@@ -1,0 +1,142 @@
+//! A large stored response that a node gives the client by itself, and what to do should the node fail.
+//!
+//! The request was sent to the node on this worker's word that what is stored there may be used. The node's head is made the
+//! client's by the policy in force. Where the node has nothing to say before its first byte, the origin is asked instead.
+
+use std::sync::Arc;
+
+use super::receive::Receiving;
+use super::refresh::Answer;
+use super::request::{forwarded_fields, hit};
+use super::verdict::{Edit, Edits, Effect, Reply, ReplyBody, ResponseVerdict, edits_between};
+use super::{Asked, Exchange, Fetch, State};
+use crate::cluster::{MARKER, SERVE};
+use crate::field::hop;
+use crate::fields::{ResponseHead, Source};
+use crate::flights::Part;
+use crate::tally::{Count, Outcome};
+use crate::time::Timestamp;
+use crate::worker::Worker;
+
+/// A request that a node answers.
+#[derive(Debug)]
+pub(super) struct Served {
+    asked: Asked,
+    /// Seconds that the response is fresh yet.
+    left: i64,
+}
+
+/// A request whose node has failed, and that the origin is asked for.
+#[derive(Debug)]
+pub(super) struct Fallback {
+    fetch: Fetch,
+}
+
+impl Served {
+    pub(super) fn begin(asked: Asked, left: i64) -> (Self, Edits) {
+        let mut fields = forwarded_fields(&asked);
+        fields.set(SERVE, asked.keyed.key.name());
+        let edits = edits_between(&asked.request.fields, &fields);
+        (Self { asked, left }, edits)
+    }
+}
+
+impl Exchange {
+    pub(super) fn served(
+        &mut self,
+        now: Timestamp,
+        served: Served,
+        head: ResponseHead,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> ResponseVerdict {
+        let Served { asked, left } = served;
+        let from_node = head.source == Source::Origin && head.fields.has(MARKER);
+        let answers = from_node && (head.status < 400 || matches!(head.status, 412 | 416));
+        if answers {
+            let mut fields = head.fields.clone();
+            fields.remove(MARKER);
+            let length = head.content_length().unwrap_or_default();
+            worker.tally.add(asked.rules.index, Count::Request(Outcome::ClusterHit), 1);
+            worker.tally.add(asked.rules.index, Count::BytesFromStore, length);
+            let mut status = hit(left);
+            status.detail = Some("cluster".into());
+            let restricted = asked.keyed.names_user;
+            let mut receiving = Receiving::passed(asked, ResponseHead { fields, ..head.clone() }, restricted, status);
+            let wanted = receiving.client_fields(None, now);
+            return ResponseVerdict::Pass { edits: edits_between(&head.fields, &wanted), capture: false };
+        }
+        let fetch = Fetch {
+            part: Part::Alone,
+            stale: None,
+            validating: false,
+            preconditions_taken: false,
+            forwarded: "uri-miss",
+            detail: Some("cluster-unreachable"),
+            sent: now,
+            standing: worker.purges.now(),
+            lease: 0,
+            known_there: false,
+            asked,
+        };
+        // Not routed to a node at all: the origin has answered already.
+        if head.source == Source::Origin && !from_node && head.status < 500 {
+            return self.fetched(now, Fetch { detail: Some("not-rerouted"), ..fetch }, head, worker, out);
+        }
+        worker.note_call(now, false);
+        let mut request = fetch.asked.request.clone();
+        request.fields = forwarded_fields(&fetch.asked);
+        if let Some(target) = &fetch.asked.keyed.forward_target {
+            request.target.clone_from(target);
+        }
+        out.push(Effect::Fetch(Box::new(request)));
+        self.state = State::Fetched(Box::new(Fallback { fetch }));
+        ResponseVerdict::Wait
+    }
+
+    pub(super) fn fallen_back(
+        &mut self,
+        now: Timestamp,
+        fallback: Fallback,
+        answer: Answer<'_>,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> Option<Reply> {
+        let Answer::Response(mut head, body) = answer else { return None };
+        hop::strip_hop_by_hop(&mut head.fields);
+        head.ends = body.is_empty();
+        let source = head.clone();
+        let verdict = self.fetched(now, fallback.fetch, head, worker, out);
+        let edits = match verdict {
+            ResponseVerdict::Replace(reply) => return Some(reply),
+            ResponseVerdict::Pass { edits, capture } => {
+                if capture {
+                    self.on_end(now, body, worker, out);
+                }
+                edits
+            }
+            ResponseVerdict::Hold | ResponseVerdict::Wait => match self.on_end(now, body, worker, out) {
+                super::EndVerdict::Replace(reply) => return Some(reply),
+                super::EndVerdict::Release(edits) => edits,
+                super::EndVerdict::Done => Edits::new(),
+            },
+        };
+        let mut extra = source.fields;
+        for edit in edits {
+            match edit {
+                Edit::Remove(name) => extra.remove(&name),
+                Edit::Set(name, value) => extra.set(&name, value),
+                Edit::Add(name, value) => extra.add(&name, value),
+                Edit::Target(_) => {}
+            }
+        }
+        extra.remove("content-length");
+        Some(Reply {
+            status: source.status,
+            base: Arc::default(),
+            extra,
+            body: ReplyBody::Bytes(bytes::Bytes::copy_from_slice(body)),
+            head_only: false,
+        })
+    }
+}
