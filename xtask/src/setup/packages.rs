@@ -24,6 +24,8 @@ const NEEDS: &[Need] = &[
     Need { what: "pip", package: "python3-pip", present: has_pip },
     // Core's tests in wasm.
     Need { what: "Node", package: "nodejs", present: || program("node") || program("nodejs") },
+    // The node's tests: store and purge log in Redis, its Cluster and its Sentinel.
+    Need { what: "Redis", package: "redis-server", present: || program("redis-server") && program("redis-cli") },
     // Benches: the server Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },
