@@ -11,4 +11,6 @@
 )]
 
 pub mod log;
+#[cfg(feature = "redis")]
+mod redis_link;
 pub mod store;
