@@ -20,6 +20,8 @@ mod following;
 mod limits;
 pub mod log;
 mod purging;
+#[cfg(feature = "redis")]
+mod redis_link;
 mod running;
 mod shared;
 mod slot;

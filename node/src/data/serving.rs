@@ -73,6 +73,7 @@ fn bytes(body: &ReplyBody) -> Bytes {
     match body {
         ReplyBody::Empty => Bytes::new(),
         ReplyBody::Text(text) => Bytes::from_static(text.as_bytes()),
+        ReplyBody::Bytes(bytes) => bytes.clone(),
         ReplyBody::Stored { entry, from, to } => {
             let whole = &entry.facts().body;
             let to = (*to).min(whole.len());

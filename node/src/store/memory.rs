@@ -46,7 +46,6 @@ const VALUE_BYTES_USUAL: u64 = 4096;
 pub(crate) struct Shelf {
     cache: Cache<Name, Kept, Weigher, DefaultHashBuilder, Evictions>,
     evictions: Arc<AtomicU64>,
-    value_bytes_max: u64,
 }
 
 #[derive(Clone)]
@@ -74,14 +73,19 @@ impl Shelf {
             // Options lack nothing here; were it so, quick_cache's own defaults do.
             Err(_) => Cache::with(items, weight, Weigher, DefaultHashBuilder::default(), evictions),
         };
-        // quick_cache turns away what is larger than the hot part of a shard; half a shard is safely within.
-        let value_bytes_max = (cache.shard_capacity() / 2).saturating_sub(ITEM_OVERHEAD_BYTES + Name::MAX as u64);
-        Self { cache, evictions: counter, value_bytes_max }
+        Self { cache, evictions: counter }
     }
 
-    /// The largest value that fits.
+    /// The largest value that fits: quick_cache turns away what is larger than the hot part of a shard, and half a shard is safely
+    /// within.
     pub(crate) fn value_bytes_max(&self) -> u64 {
-        self.value_bytes_max
+        (self.cache.shard_capacity() / 2).saturating_sub(ITEM_OVERHEAD_BYTES + Name::MAX as u64)
+    }
+
+    /// Sets another limit, and evicts what is over it.
+    #[cfg(feature = "disk")]
+    pub(crate) fn set_bytes_max(&self, bytes_max: u64) {
+        self.cache.set_capacity(bytes_max);
     }
 
     pub(crate) fn get(&self, name: &Name, now: Timestamp) -> Option<Bytes> {

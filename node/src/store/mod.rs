@@ -5,7 +5,18 @@
 //!
 //! Operations cost what they touch: no scans, no index of names.
 
+#[cfg(feature = "disk")]
+pub mod disk;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 pub mod memory;
+mod open;
+// Not every store needs every kind of parameter.
+#[cfg_attr(not(feature = "memcached"), allow(dead_code))]
+mod url;
+
+pub use open::open;
+pub use url::OpenError;
 
 use std::time::Duration;
 

@@ -8,6 +8,13 @@
 #![allow(dead_code, unused_macros)]
 
 mod contract;
+#[cfg(feature = "disk")]
+mod disk_killed;
+mod flood;
+#[cfg(feature = "memcached")]
+mod memcached_nonsense;
+#[cfg(feature = "memcached")]
+mod memcached_twice;
 mod subject;
 
 /// Makes a test of every contract named, each against a new subject.
@@ -62,3 +69,15 @@ macro_rules! store_on_a_server {
 }
 
 every_store!(memory, crate::subject::memory::Memory::new());
+
+#[cfg(feature = "disk")]
+every_store!(disk, crate::subject::disk::Disk::new(64 << 20));
+#[cfg(feature = "disk")]
+every_store!(disk_without_memory, crate::subject::disk::Disk::new(1 << 20));
+
+#[cfg(feature = "memcached")]
+every_store!(memcached, crate::subject::memcached::Memcached::patient().await);
+#[cfg(feature = "memcached")]
+store_with_bytes_in_reach!(memcached_garbage, crate::subject::memcached::Memcached::patient().await);
+#[cfg(feature = "memcached")]
+store_on_a_server!(memcached_faults, crate::subject::memcached::Memcached::start(1).await);

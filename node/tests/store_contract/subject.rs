@@ -3,7 +3,12 @@
 //! A subject is made anew for every contract, so contracts cannot disturb one another; what is dear to start (a cluster) may be
 //! shared behind it. Which contracts apply is said by the macro a subject is listed under in `main.rs`, not by the contracts.
 
+#[cfg(feature = "disk")]
+pub mod disk;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 pub mod memory;
+pub mod process;
 
 use std::future::Future;
 use std::sync::Arc;
