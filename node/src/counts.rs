@@ -161,8 +161,7 @@ impl Kind for Refusal {
     }
 }
 
-const REFUSALS: [&str; 8] =
-    ["damaged", "too_large", "tags", "purged", "other_log", "other_response", "store", "busy"];
+const REFUSALS: [&str; 8] = ["damaged", "too_large", "tags", "purged", "other_log", "other_response", "store", "busy"];
 
 /// Everything a node counts.
 #[derive(Debug, Default)]
@@ -216,7 +215,12 @@ mod tests {
         let rows = counts.rows();
         let labels: usize = rows.iter().map(|row| row.numbers.len()).sum();
         let all = [
-            Looked::LABELS, Granted::LABELS, Filled::LABELS, Refusal::LABELS, Served::LABELS, Turned::LABELS,
+            Looked::LABELS,
+            Granted::LABELS,
+            Filled::LABELS,
+            Refusal::LABELS,
+            Served::LABELS,
+            Turned::LABELS,
             Purged::LABELS,
         ];
         assert_eq!(labels, all.iter().map(|labels| labels.len()).sum::<usize>());

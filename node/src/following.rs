@@ -135,7 +135,10 @@ impl Following {
                 Read::Page(page) if page.records.is_empty() => {
                     return Err(LogError::Unreachable {
                         log: self.log.kind(),
-                        why: format!("it has nothing after {} and says that it ends at {}", here.sequence.0, head.sequence.0),
+                        why: format!(
+                            "it has nothing after {} and says that it ends at {}",
+                            here.sequence.0, head.sequence.0
+                        ),
                     });
                 }
                 Read::Page(page) => {

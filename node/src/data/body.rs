@@ -24,12 +24,7 @@ pub(super) async fn read(
     timeout(limit, collect(body, bytes_max, declared, taken)).await.unwrap_or(Err(Turned::Slow))
 }
 
-async fn collect(
-    mut body: Incoming,
-    bytes_max: usize,
-    declared: u64,
-    taken: &mut Taken<'_>,
-) -> Result<Bytes, Turned> {
+async fn collect(mut body: Incoming, bytes_max: usize, declared: u64, taken: &mut Taken<'_>) -> Result<Bytes, Turned> {
     let mut next = async |so_far: usize| loop {
         let Some(frame) = body.frame().await else { return Ok(None) };
         let Ok(piece) = frame.map_err(|_| Turned::Broken)?.into_data() else { continue };

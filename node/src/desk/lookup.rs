@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::Desk;
 use super::waiting::Seat;
 use crate::counts::{Granted, Looked, Turned};
-use crate::slot::{Checked, KeyName, Kept};
+use crate::slot::{Checked, Kept, KeyName};
 
 /// Whoever waits looks at the clock this often: leases end by the node's clock, waiting goes by tokio's.
 const LOOK_UP: Duration = Duration::from_millis(250);

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::counts::{Counts, Served};
 use crate::following::Following;
 use crate::limits::Limits;
-use crate::slot::{KeyName, Keeping, Kept};
+use crate::slot::{Keeping, Kept, KeyName};
 use crate::store::Store;
 
 use waiting::Waiting;

@@ -57,10 +57,7 @@ async fn fifty_ask_for_a_cold_key_one_fetches_and_all_get_it() {
     }
     let first = tokio::time::timeout(PATIENCE, asked.join_next()).await.expect("in time").expect("one").expect("ended");
     assert!(matches!(first.lease, Lease::Granted(_)), "{first:?}");
-    eventually("49 wait", async || {
-        (world.stats().await["leases"]["waiting"] == 49).then_some(())
-    })
-    .await;
+    eventually("49 wait", async || (world.stats().await["leases"]["waiting"] == 49).then_some(())).await;
     assert_eq!(world.store(&world.made("k", &first, Made::default())).await, StoreAnswer::Done);
     let rest = tokio::time::timeout(PATIENCE, asked.join_all()).await.expect("in time");
     assert_eq!(rest.len(), 49);
