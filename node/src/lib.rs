@@ -12,6 +12,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
 )]
 
+mod admin;
 pub mod clock;
 mod counts;
 mod data;
@@ -20,6 +21,8 @@ mod following;
 mod limits;
 pub mod log;
 mod purging;
+#[cfg(feature = "redis")]
+mod redis_link;
 mod running;
 mod shared;
 mod slot;

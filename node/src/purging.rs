@@ -148,6 +148,11 @@ fn text(scope: &Scope) -> String {
     }
 }
 
+/// A log's identity from text.
+pub(crate) fn parse_log(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok()
+}
+
 /// A URL as entries carry it: scheme and host in lower case, no default port, no fragment, a path. Says what is wrong with others.
 pub(crate) fn canonical_url(text: &str) -> Result<String, String> {
     let bad = |why: &str| Err(format!("{text:?} is not a URL to purge: {why}"));

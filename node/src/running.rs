@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::admin;
 use crate::clock::{Clock, SystemClock};
 use crate::counts::Counts;
 use crate::data;
@@ -139,7 +140,15 @@ impl Node {
         let (stop, stopping) = watch::channel(false);
         let first_lease = getrandom::u64()?;
         let desk = Desk::new(store, following.clone(), clock.clone(), counts.clone(), limits.clone(), first_lease);
+        let listener = listen(data).await?;
+        let admin = match admin {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let data = address(&listener)?;
+        let admin_address = admin.as_ref().map(address).transpose()?;
         let shared = Arc::new(Shared {
+            name: data.to_string(),
             desk,
             following: following.clone(),
             purging: Purging::new(following.clone(), clock.clone(), counts.clone()),
@@ -153,16 +162,20 @@ impl Node {
             bodies: Budget::new(u64::from(limits.bodies_bytes_max)),
             limits,
         });
-        let listener = listen(data).await?;
-        let data = listener.local_addr().map_err(|source| StartError::Listen { address: data, source })?;
-        let planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
+        let mut planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
+        planes.extend(admin.map(|listener| tokio::spawn(admin::serve(listener, shared.clone()))));
         let follower = tokio::spawn(async move { following.follow().await });
-        Ok(Running { data, admin, stop, planes, follower, end: End { shared } })
+        Ok(Running { data, admin: admin_address, stop, planes, follower, end: End { shared } })
     }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    let any = SocketAddr::from(([0, 0, 0, 0], 0));
+    listener.local_addr().map_err(|source| StartError::Listen { address: any, source })
 }
 
 impl Running {

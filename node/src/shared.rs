@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
@@ -14,8 +15,13 @@ use crate::purging::Purging;
 use crate::tokens::Tokens;
 use crate::workers::Workers;
 
+/// The store must say that it is well by then.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// One node's parts.
 pub(crate) struct Shared {
+    /// What it is called where nodes are listed: the data plane's address.
+    pub(crate) name: String,
     pub(crate) desk: Desk,
     pub(crate) following: Arc<Following>,
     pub(crate) purging: Purging,
@@ -35,6 +41,20 @@ impl Shared {
     /// Whether the node is about to stop.
     pub(crate) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
+    }
+
+    /// Whether requests should be sent here; says why not.
+    pub(crate) async fn is_ready(&self) -> Result<(), String> {
+        if self.is_stopping() {
+            return Err("the node is about to stop".to_owned());
+        }
+        let store = self.desk.kept_in();
+        match tokio::time::timeout(CHECK_TIMEOUT, store.check()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => return Err(format!("the {} store did not answer in time", store.kind())),
+        }
+        self.following.head().await.map(|_| ()).map_err(|error| error.to_string())
     }
 
     /// Waits until the node is to stop.

@@ -18,6 +18,17 @@ pub enum Scope {
     Policy,
 }
 
+impl Scope {
+    /// As the token file has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Purge => "purge",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 /// A token as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

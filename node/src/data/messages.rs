@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use larder_core::cluster::SERVE;
 use larder_core::cluster::message::{
     Denial, Freshen, Lookup, Message, Poll, PollAnswer, Purge, PurgeAnswer, Refusal, Release, Report, Store,
@@ -21,6 +21,10 @@ use crate::shared::Shared;
 use crate::slot::KeyName;
 use crate::tokens::{Scope, Verdict};
 
+/// Where Envoy's active health checks ask: whether this node wants to be asked. A store that is down is no reason to send
+/// everything to the other nodes, which mostly have the same.
+const HEALTH_PATH: &str = "/health";
+
 /// Records in one answer to a poll.
 const PAGE: usize = 1024;
 
@@ -31,6 +35,9 @@ pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Respo
         posted(shared, request, admission).await
     } else if request.headers().contains_key(SERVE) {
         serving::serve(shared, &request).await
+    } else if *request.method() == Method::GET && request.uri().path() == HEALTH_PATH {
+        let status = if shared.is_stopping() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        Ok(marked(status, Pieces::default()))
     } else if matches!(*request.method(), Method::GET | Method::HEAD) {
         Err(Turned::Path)
     } else {
@@ -68,7 +75,7 @@ async fn posted(shared: &Shared, request: Request<Incoming>, admission: impl Sen
             let answer = shared.desk.lookup(&key, &lookup, (admission, taken)).await;
             let front = answer.encode_front();
             let record = answer.found.map(|found| found.record).unwrap_or_default();
-            Ok(marked(hyper::StatusCode::OK, Pieces::new(front.into(), record)))
+            Ok(marked(StatusCode::OK, Pieces::new(front.into(), record)))
         }
         Kind::Store => {
             let store: Store = decode(body)?;

@@ -11,6 +11,8 @@
 mod disk;
 mod memory;
 mod open;
+#[cfg(feature = "redis")]
+mod redis;
 mod tail;
 
 use std::fmt;
@@ -19,6 +21,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use larder_core::purge::{Mode, Record, Scope, Sequence};
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisLog;
 pub use disk::DiskLog;
 pub use memory::MemoryLog;
 pub use open::{OpenError, open};

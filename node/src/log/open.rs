@@ -39,8 +39,20 @@ pub enum OpenError {
     Random(#[from] getrandom::Error),
 }
 
-/// Opens the log that a URL names: `memory:` or `disk:/folder`, each with `?keep=N` (the newest N records, 65536 by default).
+/// Opens the log that a URL names, each with `?keep=N` (the newest N records, 65536 by default):
+///
+/// - `memory:`
+/// - `disk:/folder`
+/// - `redis://host`, `redis-sentinel://host,host/service`, `redis-cluster://host,host`, each with `rediss` for TLS, with a login
+///   (`user:password@`) and `connect=250ms`, `timeout=500ms`, `lag=1s` (how long it may go unheard), `prefix=larder`, `ca=/file`.
+///
+/// A Redis that does not answer now is no error: the log says so until it does.
 pub async fn open(url: &str) -> Result<Arc<dyn Log>, OpenError> {
+    #[cfg(feature = "redis")]
+    if url.starts_with("redis") {
+        let bad = |why| OpenError::Url { url: crate::redis_link::redacted(url), why };
+        return Ok(Arc::new(super::RedisLog::open(url).await.map_err(bad)?));
+    }
     let bad = |why: String| OpenError::Url { url: url.to_owned(), why };
     let (before, query) = url.split_once('?').unwrap_or((url, ""));
     let (scheme, rest) = before.split_once(':').ok_or_else(|| bad("it has no scheme".to_owned()))?;
@@ -54,7 +66,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn Log>, OpenError> {
         }
         "memory" => Err(bad("write memory:".to_owned())),
         "disk" => Err(bad("write disk:/folder, with the whole path".to_owned())),
-        _ => Err(bad("write memory: or disk:/folder".to_owned())),
+        _ => Err(bad("write memory:, disk:/folder or redis://host".to_owned())),
     }
 }
 

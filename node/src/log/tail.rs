@@ -98,23 +98,59 @@ impl Tail {
 
     /// Goes on as another log, empty up to `floor`.
     pub fn restart(&self, log: LogId, floor: Sequence) {
+        self.replace(log, floor, Vec::new());
+    }
+
+    /// Goes on as another log with these records, the first of which comes after `floor`.
+    pub fn replace(&self, log: LogId, floor: Sequence, records: Vec<Record>) {
         let mut held = self.lock();
         held.log = log;
         held.floor = floor;
         held.records.clear();
         held.bytes = 0;
+        for record in records {
+            if record.sequence != held.next() {
+                held.records.clear();
+                held.bytes = 0;
+                held.floor = Sequence(record.sequence.0.saturating_sub(1));
+            }
+            held.push(record);
+        }
         drop(held);
         self.changed.notify_waiters();
     }
 
-    #[expect(dead_code, reason = "for logs that are not in this process")]
+    /// Waits until a position is known; `false` where that takes too long.
+    pub async fn reached(&self, position: Position, at_most: Duration) -> bool {
+        self.wait(at_most, |held| held.log == position.log && held.head().sequence >= position.sequence).await
+    }
+
+    /// Waits until something can be said of the log; `false` where that takes too long.
+    pub async fn well(&self, at_most: Duration) -> bool {
+        self.wait(at_most, |held| held.trouble.is_none()).await
+    }
+
+    async fn wait(&self, at_most: Duration, done: impl Fn(&Held) -> bool) -> bool {
+        let deadline = Instant::now() + at_most;
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if done(&self.lock()) {
+                return true;
+            }
+            if timeout_at(deadline, changed).await.is_err() {
+                return false;
+            }
+        }
+    }
+
     /// Says why nothing can be said at present, or that all is well again.
     pub fn set_trouble(&self, trouble: Option<LogError>) {
         let mut held = self.lock();
-        let worse = trouble.is_some() && held.trouble.is_none();
+        let changed = trouble.is_some() != held.trouble.is_some();
         held.trouble = trouble;
         drop(held);
-        if worse {
+        if changed {
             self.changed.notify_waiters();
         }
     }

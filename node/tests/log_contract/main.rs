@@ -5,4 +5,9 @@
 mod contract;
 mod disk;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+#[path = "../servers/mod.rs"]
+mod servers;
 mod watch;

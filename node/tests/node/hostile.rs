@@ -1,1 +1,125 @@
-//! hostile
+//! Garbage on the wire: answered or closed, never a crash; and the node goes on.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use larder_core::cluster::message::{Freshen, Release};
+use larder_core::cluster::message::{Lookup, Message, Poll, Purge, Report, Store};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Made, PATIENCE, World, looks};
+
+const PATHS: [&str; 7] =
+    [Lookup::PATH, Store::PATH, Freshen::PATH, Release::PATH, Purge::PATH, Poll::PATH, Report::PATH];
+
+async fn goes_on(world: &World) {
+    world.fill("goes-on", Made::default()).await;
+    assert!(world.lookup(&looks("goes-on")).await.found.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_message_is_malformed() {
+    let world = World::new().await;
+    let lookup = looks("k").encode();
+    let garbage: Vec<Vec<u8>> = (0..lookup.len())
+        .map(|len| lookup[..len].to_vec())
+        .chain([b"LRDM".to_vec(), b"{}".to_vec(), vec![0xff; 1000], [&lookup[..], b"x"].concat()])
+        .collect();
+    for path in PATHS {
+        for body in &garbage {
+            let response = world.post(path, body.clone()).await;
+            assert_eq!(response.status(), 400, "{path} {body:?}");
+            assert_eq!(response.headers()["x-larder-refused"], "malformed");
+            assert_eq!(response.headers()["x-larder-node"], "1");
+        }
+    }
+    goes_on(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_are_none_are_malformed() {
+    let world = World::new().await;
+    for name in ["", "a.b", "../../etc/passwd", "a b", "ä", &"a".repeat(41)] {
+        let response = world.post(Lookup::PATH, looks(name).encode()).await;
+        assert_eq!(response.status(), 400, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_paths_and_methods_are_named_as_such() {
+    let world = World::new().await;
+    for (method, path, status) in [
+        ("GET", "/", 404),
+        ("GET", Lookup::PATH, 404),
+        ("POST", "/larder/other", 404),
+        ("PURGE", "/a", 405),
+        ("PUT", Store::PATH, 405),
+        ("GET", "/health", 200),
+    ] {
+        let request = Request::builder().method(method).uri(format!("http://{}{path}", world.node.data));
+        let response = world.send(request.body(Full::<Bytes>::default()).expect("a request")).await;
+        assert_eq!(response.status(), status, "{method} {path}");
+        assert_eq!(response.headers()["x-larder-node"], "1");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_no_http_close_the_connection() {
+    let world = World::new().await;
+    for bytes in [
+        &b"\0\x01\x02garbage\r\n\r\n"[..],
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /larder/lookup HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef",
+        b"POST /larder/lookup HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    ] {
+        let mut stream = TcpStream::connect(world.node.data).await.expect("a connection");
+        stream.write_all(bytes).await.expect("written");
+        stream.shutdown().await.expect("shut down");
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed in time");
+        // Reset or closed; what was said is an error.
+        if read.is_ok() && answer.starts_with(b"HTTP/1.1 ") {
+            assert_eq!(answer[9], b'4', "{}", String::from_utf8_lossy(&answer));
+        }
+    }
+    goes_on(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let world = World::with(|config| config.limits.body_timeout_ms = 50).await;
+    let mut stream = TcpStream::connect(world.node.data).await.expect("a connection");
+    stream
+        .write_all(b"POST /larder/lookup HTTP/1.1\r\nhost: h\r\ncontent-length: 50\r\n\r\nabc")
+        .await
+        .expect("written");
+    let mut answer = vec![0; 400];
+    let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await.expect("in time").expect("read");
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("x-larder-node: 1"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_does_not_come_is_not_waited_for() {
+    let world = World::with(|config| config.limits.head_timeout_ms = 50).await;
+    let mut stream = TcpStream::connect(world.node.data).await.expect("a connection");
+    stream.write_all(b"POST /larder/lookup HTTP/1.1\r\nhost").await.expect("written");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed in time");
+    assert!(read.is_err() || !answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_records_are_refused() {
+    let world = World::new().await;
+    let missed = world.lookup(&looks("k")).await;
+    let good = world.made("k", &missed, Made::default());
+    for at in [0, 4, 6, 30, good.record.len() - 1] {
+        let mut record = good.record.to_vec();
+        record[at] ^= 1;
+        let answer = world.store(&Store { record: record.into(), ..good.clone() }).await;
+        assert_eq!(answer, crate::support::refused(larder_core::cluster::message::Refusal::Damaged), "byte {at}");
+    }
+}

@@ -24,8 +24,9 @@ const NEEDS: &[Need] = &[
     Need { what: "pip", package: "python3-pip", present: has_pip },
     // Core's tests in wasm.
     Need { what: "Node", package: "nodejs", present: || program("node") || program("nodejs") },
-    // The node's stores, in tests. (Debian may start it as a service; it is not needed.)
+    // The node's stores and its purge log, in tests. (Debian may start these as services; that is not needed.)
     Need { what: "memcached", package: "memcached", present: || program("memcached") },
+    Need { what: "Redis", package: "redis-server", present: || program("redis-server") && program("redis-cli") },
     // Benches: the server Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },

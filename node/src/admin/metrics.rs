@@ -1,0 +1,149 @@
+//! `/metrics`: the node's counters and gauges, and the sums of what workers report, in the OpenMetrics text form.
+//!
+//! What workers report goes by `larder_fleet_*`: Envoy exports the same counters itself, and who scrapes both must not count twice.
+
+use std::collections::BTreeMap;
+use std::fmt::Error;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::App;
+use super::access::allow;
+use super::problem::Problem;
+use crate::counts::Row;
+use crate::shared::Shared;
+use crate::tokens::Scope;
+
+const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// `GET /metrics`
+pub(super) async fn metrics(State(shared): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    allow(&shared, &headers, Scope::Read)?;
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Snapshot::of(&shared)));
+    let mut out = String::new();
+    text::encode(&mut out, &registry)
+        .map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"))?;
+    Ok(([(header::CONTENT_TYPE, KIND)], out).into_response())
+}
+
+/// A series: its labels and its number.
+type Series = (Vec<(String, String)>, u64);
+
+/// All numbers at one moment.
+#[derive(Debug)]
+struct Snapshot {
+    counters: BTreeMap<String, (String, Vec<Series>)>,
+    gauges: BTreeMap<String, (String, Vec<Series>)>,
+}
+
+impl Snapshot {
+    fn of(shared: &Shared) -> Self {
+        let now = shared.clock.now();
+        let mut counters = BTreeMap::new();
+        for Row { name, help, label, numbers } in shared.counts.rows() {
+            let series = numbers.into_iter().map(|(value, number)| (vec![(label.into(), value.into())], number));
+            counters.insert(format!("larder_node_{name}"), (help.to_owned(), series.collect::<Vec<Series>>()));
+        }
+        let mut gauges = BTreeMap::new();
+        let mut gauge = |name: &str, help: &str, labels: &[(&str, &str)], number: Option<u64>| {
+            let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let (_, series) = gauges.entry(name.to_owned()).or_insert_with(|| (help.to_owned(), Vec::new()));
+            series.extend(number.map(|number| (labels, number)));
+        };
+        let usage = shared.desk.kept_in().usage();
+        let bytes = "Bytes in the store";
+        gauge("larder_node_store_bytes", bytes, &[("where", "memory")], usage.memory_bytes);
+        gauge("larder_node_store_bytes", bytes, &[("where", "disk")], usage.disk_bytes);
+        let bytes_max = "Bytes that the store may hold";
+        gauge("larder_node_store_bytes_max", bytes_max, &[("where", "memory")], usage.memory_bytes_max);
+        gauge("larder_node_store_bytes_max", bytes_max, &[("where", "disk")], usage.disk_bytes_max);
+        gauge("larder_node_store_items", "Values in the store", &[], usage.items);
+        let (held, waiting) = shared.desk.held_and_waiting();
+        gauge("larder_node_leases_held", "Leases held", &[], Some(held as u64));
+        gauge("larder_node_lookups_waiting", "Look-ups that wait for a fill", &[], Some(waiting as u64));
+        let sequence = shared.following.here().sequence.0;
+        gauge("larder_node_log_sequence", "The newest purge taken up", &[], Some(sequence));
+        let workers = shared.workers.shown(now);
+        let silent = workers.iter().filter(|worker| worker.silent).count();
+        let help = "Workers that follow this node's purge log";
+        gauge("larder_node_workers", help, &[("state", "heard")], Some((workers.len() - silent) as u64));
+        gauge("larder_node_workers", help, &[("state", "silent")], Some(silent as u64));
+        let (reported, reported_gauges, _) = shared.workers.reported(now);
+        take_up(&mut counters, &reported);
+        take_up(&mut gauges, &reported_gauges);
+        if let Some(evictions) = usage.evictions {
+            let help = "Values that went because space was short".to_owned();
+            counters.insert("larder_node_store_evictions".into(), (help, vec![(Vec::new(), evictions)]));
+        }
+        Self { counters, gauges }
+    }
+}
+
+/// Takes up series by the names that workers give them: `larder_requests_total;route=items;outcome=hit`.
+fn take_up(families: &mut BTreeMap<String, (String, Vec<Series>)>, reported: &[(String, u64)]) {
+    for (series, number) in reported {
+        let mut parts = series.split(';');
+        let name = parts.next().unwrap_or_default();
+        let name = name.strip_prefix("larder_").unwrap_or(name);
+        let name = clean(name.strip_suffix("_total").unwrap_or(name));
+        let labels = parts.filter_map(|part| part.split_once('='));
+        let labels = labels.map(|(name, value)| (clean(name), value.to_owned())).collect();
+        let (_, all) = families
+            .entry(format!("larder_fleet_{name}"))
+            .or_insert_with(|| ("Sum of what workers report".to_owned(), Vec::new()));
+        all.push((labels, *number));
+    }
+}
+
+/// A name as the text form has it.
+fn clean(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
+        for (name, (help, series)) in &self.counters {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (labels, number) in series {
+                family.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(number, None)?;
+            }
+        }
+        for (name, (help, series)) in &self.gauges {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (labels, number) in series {
+                family.encode_family(labels)?.encode_gauge(number)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_labels_become_series() {
+        let mut families = BTreeMap::new();
+        let rows = [
+            ("larder_requests_total;route=it\"ems;outcome=hit".to_owned(), 3),
+            ("larder_requests_total;route=b;outcome=hit".to_owned(), 4),
+            ("odd name{}".to_owned(), 1),
+        ];
+        take_up(&mut families, &rows);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Snapshot { counters: families, gauges: BTreeMap::new() }));
+        let mut out = String::new();
+        text::encode(&mut out, &registry).expect("text");
+        assert!(out.contains(r#"larder_fleet_requests_total{route="it\"ems",outcome="hit"} 3"#), "{out}");
+        assert!(out.contains("larder_fleet_odd_name___total 1"), "{out}");
+        assert_eq!(out.matches("# TYPE larder_fleet_requests counter").count(), 1, "{out}");
+    }
+}

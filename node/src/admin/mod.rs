@@ -1,0 +1,64 @@
+//! The admin plane: purging, how far purges have come, statistics, metrics, readiness. On a listener of its own: workers do not need
+//! it, and Envoy does not route to it.
+//!
+//! With a token file, everything but `/health` and `/ready` needs a token of the right scope. Without one, the node listens on
+//! loopback only, and who reaches that may ask. Errors are problem details (RFC 9457).
+
+mod access;
+mod metrics;
+mod problem;
+mod purge;
+mod stats;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+
+use crate::shared::Shared;
+use problem::Problem;
+
+/// The longest body of a request.
+const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// What every handler gets.
+type App = Arc<Shared>;
+
+/// Serves until the node is to stop, and then for as long as requests may take to end.
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let limit = Duration::from_millis(shared.limits.stop_timeout_ms);
+    let router = router(shared.clone());
+    let stopped = {
+        let shared = shared.clone();
+        async move { shared.stopped().await }
+    };
+    let served = axum::serve(listener, router).with_graceful_shutdown(stopped);
+    let overdue = async {
+        shared.stopped().await;
+        tokio::time::sleep(limit).await;
+    };
+    tokio::select! {
+        served = async { served.await } => if let Err(error) = served {
+            tracing::error!(%error, "the admin plane ended");
+        },
+        () = overdue => {}
+    }
+}
+
+fn router(shared: App) -> Router {
+    Router::new()
+        .route("/v1/purge", post(purge::purge))
+        .route("/v1/purges", get(purge::history))
+        .route("/v1/purges/{sequence}/delivery", get(purge::delivery))
+        .route("/v1/stats", get(stats::stats))
+        .route("/metrics", get(metrics::metrics))
+        .route("/health", get(async || "ok\n"))
+        .route("/ready", get(stats::ready))
+        .fallback(async || Problem::not_found("there is nothing at this path"))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(shared)
+}
