@@ -69,7 +69,9 @@ impl Node {
             }
             Purge::PATH => {
                 let purge = Purge::decode(body).unwrap();
-                purge.purges.into_iter().for_each(|(scope, mode)| drop(self.purge(scope, mode)));
+                purge.purges.into_iter().for_each(|(scope, mode)| {
+                    self.purge(scope, mode);
+                });
                 PurgeAnswer::Done(self.position()).encode()
             }
             other => panic!("a call to {other}"),
