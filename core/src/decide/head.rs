@@ -18,9 +18,9 @@ pub enum Said {
 /// Compares the validators that a HEAD brings, and its length, with the fields that are stored, and their body's bytes.
 /// `made_etag`: the stored tag was made here, and the origin does not know it.
 ///
-/// RFC 9111 4.3.5 updates where "the stored response and HEAD response have matching values for any received validator
-/// fields". One such field has to be there: an update makes what is stored fresh anew, and a HEAD without validators would
-/// do so for a body that nobody compared. An equal length is no comparison either; another length is a contradiction.
+/// RFC 9111 4.3.5 (SHOULD) updates where "the stored response and HEAD response have matching values for any received validator
+/// fields", and so even where none was received. Here one has to be: an update makes what is stored fresh anew, and lifts
+/// what a write invalidated, for a body that nobody compared. An equal length compares none either; another length contradicts.
 pub fn compare(head: &Fields, length: Option<u64>, stored: &Fields, bytes: u64, made_etag: bool) -> Said {
     let names: &[&str] = if made_etag { &["last-modified"] } else { &["etag", "last-modified"] };
     let mut matching = names.iter().filter_map(|name| head.first(name).map(|said| stored.first(name) == Some(said)));

@@ -21,8 +21,9 @@ pub enum Verdict {
 }
 
 /// Evaluates in the order of RFC 9110 13.2.2. Its first two steps, `If-Match` and `If-Unmodified-Since`, are for the
-/// origin server; a cache may leave them out. This one stands in front of the origin in its stead and takes them, so
-/// that a client that asks for a certain version is not given another. `date` is the stored response's `Date`, or
+/// origin server, and RFC 9111 4.3.2 has caches leave them alone. This one is part of a gateway, which "acts as an origin
+/// server for the outbound connection" (RFC 9110 3.7), and takes them, so that a client that asks for a certain version is
+/// not given another. `date` is the stored response's `Date`, or
 /// when it came; `exists` is whether there is a current representation at all.
 pub fn evaluate(
     request: &Fields,
