@@ -62,7 +62,7 @@ impl World {
                 apply(&mut sent, edits);
                 Err(AtOrigin { exchange, fields: sent })
             }
-            RequestVerdict::Wait => panic!("no two requests of one key run here at once"),
+            other => panic!("no two requests of one key run here at once, and there is no cluster: {other:?}"),
         }
     }
 
@@ -81,7 +81,10 @@ impl World {
         let passed = match exchange.on_response(now, head, worker, out) {
             ResponseVerdict::Replace(reply) => return answer(&reply),
             ResponseVerdict::Pass { edits, .. } => Some(edits),
-            ResponseVerdict::Hold => None,
+            held => {
+                assert!(matches!(held, ResponseVerdict::Hold), "{held:?}");
+                None
+            }
         };
         let ended = exchange.on_end(now, body.as_bytes(), worker, out);
         exchange.on_close(worker, out);
@@ -136,7 +139,8 @@ fn apply(fields: &mut Fields, edits: Edits) {
             Edit::Remove(name) => fields.remove(&name),
             Edit::Set(name, value) => fields.set(&name, value),
             Edit::Add(name, value) => fields.add(&name, value),
-            Edit::Target(_) => {}
+            // Where the request goes; the fields stay.
+            _ => {}
         }
     }
 }
