@@ -9,6 +9,8 @@ pub mod disk;
 pub mod memcached;
 pub mod memory;
 pub mod process;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::future::Future;
 use std::sync::Arc;
