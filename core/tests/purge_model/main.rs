@@ -30,9 +30,9 @@ fn finds(bug: Bug, bounds: Bounds) {
     }
 }
 
-const HARD: Bounds = Bounds { requests: 3, purges: 1, soft: false, polls: 2, writes: 0, bug: None };
+const HARD: Bounds = Bounds { requests: 3, purges: 1, soft: false, polls: 1, writes: 0, bug: None };
 const SOFT: Bounds = Bounds { soft: true, ..HARD };
-const WRITES: Bounds = Bounds { requests: 2, purges: 0, soft: false, polls: 2, writes: 1, bug: None };
+const WRITES: Bounds = Bounds { requests: 2, purges: 0, soft: false, polls: 1, writes: 1, bug: None };
 
 #[test]
 fn no_bytes_from_before_a_hard_purge_after_its_delivery() {

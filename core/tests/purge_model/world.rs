@@ -1,15 +1,16 @@
 //! What there is: workers with their exchanges, the node, the origin, messages under way, and what has happened so far.
 
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::FixedState;
 use larder_core::cluster::message::{Message, PollAnswer, PurgeAnswer};
 use larder_core::cluster::{Call, Settings};
 use larder_core::exchange::{
     Answer, EndVerdict, Invalidation, Refresh, RefreshStep, Reply, RequestVerdict, ResponseVerdict,
 };
 use larder_core::flights::StreamId;
-use larder_core::key::{self, Key};
 use larder_core::purge::{Mode, Position, Scope, Sequence};
 use larder_core::time::Timestamp;
 use larder_core::{Effect, Exchange, Fields, Policy, RequestHead, ResponseHead, Worker};
@@ -68,11 +69,21 @@ enum Mail {
     ToWorker(usize, Vec<u8>, Caller),
     /// For a client's request, or a refresh.
     ToOrigin(usize, Caller),
-    /// Bytes that were generated at this time.
+    /// Bytes that were generated in this age.
     FromOrigin(usize, Caller, usize),
     Polled(usize, PollAnswer),
-    /// The origin has carried out the write, at this time.
+    /// The origin has carried out the write.
     Written(usize, StreamId),
+}
+
+/// What a part of the world has gone through, in its order: equal histories make equal parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct History(u64);
+
+impl History {
+    fn after(self, event: impl Hash) -> Self {
+        Self(FixedState::with_seed(self.0).hash_one(event))
+    }
 }
 
 #[derive(Debug)]
@@ -80,31 +91,32 @@ struct Open {
     worker: usize,
     id: StreamId,
     exchange: Exchange,
-    began: usize,
-}
-
-/// A purge, when it was acknowledged, and when each worker had heard of it.
-#[derive(Debug)]
-struct Purged {
-    at: usize,
-    position: Position,
-    delivered: Vec<Option<usize>>,
+    write: bool,
+    /// Bytes from before this age would be wrong.
+    not_before: usize,
 }
 
 #[derive(Debug)]
 pub struct World {
     bounds: Bounds,
     policy: Arc<Policy>,
-    key: Key,
     node: Node,
     workers: Vec<Worker>,
     polls: Vec<usize>,
     open: Vec<Open>,
-    mail: Vec<Mail>,
-    purged: Vec<Purged>,
-    /// When a write was done, by the worker that carried it.
-    writes: Vec<(usize, usize)>,
-    time: usize,
+    /// Under way, each with what made it.
+    mail: Vec<(History, Mail)>,
+    node_went: History,
+    workers_went: Vec<History>,
+    /// Purges that the node has acknowledged, with the age that each began.
+    purged: Vec<(Position, usize)>,
+    /// For each worker, the age that began with the newest change that it has heard of.
+    heard: Vec<usize>,
+    /// Begins anew with every purge and every write.
+    age: usize,
+    streams: u64,
+    writes_at_all: bool,
+    made: usize,
     violation: Option<String>,
     checked: usize,
 }
@@ -129,7 +141,6 @@ impl World {
         let text = r#"{"version":1,"name":"m","routes":[{"name":"a","path":"/a","ttl":"60s",
             "stale":{"while_revalidate":"60s"}}]}"#;
         let policy = Arc::new(Policy::parse(text).unwrap());
-        let key = key::keyed(&policy.route(&get()).rules.key, &get(), None).key;
         let node = Node::new(bounds.bug);
         let workers = (0..WORKERS)
             .map(|seed| {
@@ -142,15 +153,19 @@ impl World {
         Self {
             bounds,
             policy,
-            key,
             node,
             workers,
             polls: vec![bounds.polls; WORKERS],
             open: Vec::new(),
             mail: Vec::new(),
+            node_went: History::default(),
+            workers_went: (0..WORKERS).map(|worker| History::default().after(worker)).collect(),
             purged: Vec::new(),
-            writes: Vec::new(),
-            time: 0,
+            heard: vec![0; WORKERS],
+            age: 0,
+            streams: 0,
+            writes_at_all: bounds.writes > 0,
+            made: 0,
             violation: None,
             checked: 0,
         }
@@ -160,7 +175,10 @@ impl World {
     pub fn events(&self) -> Vec<Event> {
         let mut events: Vec<Event> = (0..self.mail.len()).map(Event::Arrive).collect();
         if self.bounds.requests > 0 {
-            events.extend((0..WORKERS).map(Event::Request));
+            // Before the first request the workers are alike; one of them writes, where there are writes.
+            let alike =
+                self.streams == 0 && !self.writes_at_all && self.polls.iter().all(|left| *left == self.bounds.polls);
+            events.extend((0..if alike { 1 } else { WORKERS }).map(Event::Request));
         }
         if self.bounds.purges > 0 {
             events.push(Event::Purge);
@@ -169,7 +187,7 @@ impl World {
             events.push(Event::Write);
         }
         let polls = |worker: usize| {
-            let under_way = self.mail.iter().any(|mail| matches!(mail, Mail::Polled(of, _) if *of == worker));
+            let under_way = self.mail.iter().any(|(_, mail)| matches!(mail, Mail::Polled(of, _) if *of == worker));
             self.polls[worker] > 0 && !under_way && self.workers[worker].purges.position() != self.node.position()
         };
         events.extend((0..WORKERS).filter(|worker| polls(*worker)).map(Event::Poll));
@@ -177,73 +195,96 @@ impl World {
     }
 
     pub fn step(&mut self, event: Event) {
-        self.time += 1;
+        self.made = 0;
         match event {
             Event::Request(worker) => {
                 self.bounds.requests -= 1;
+                self.workers_went[worker] = self.workers_went[worker].after("request");
                 self.begin(worker, get());
             }
             Event::Write => {
                 self.bounds.writes -= 1;
+                self.workers_went[0] = self.workers_went[0].after("write");
                 self.begin(0, RequestHead { method: "DELETE".into(), ..get() });
             }
             Event::Purge => {
                 self.bounds.purges -= 1;
+                self.node_went = self.node_went.after("purge");
                 let mode = if self.bounds.soft { Mode::Soft } else { Mode::Hard };
                 let position = self.node.purge(Scope::Url(URL.into()), mode);
-                self.purged.push(Purged { at: self.time, position, delivered: vec![None; WORKERS] });
+                self.age += 1;
+                self.purged.push((position, self.age));
             }
             Event::Poll(worker) => {
                 self.polls[worker] -= 1;
                 let answer = self.node.poll(self.workers[worker].purges.position());
-                self.mail.push(Mail::Polled(worker, answer));
+                let history = self.node_went.after((worker, answer.position, "poll"));
+                self.mail.push((history, Mail::Polled(worker, answer)));
             }
             Event::Arrive(at) => {
-                let mail = self.mail.remove(at);
-                self.arrive(mail);
+                let (history, mail) = self.mail.remove(at);
+                self.arrive(history, mail);
             }
         }
     }
 
+    fn by_worker(&mut self, worker: usize, mail: Mail) {
+        // What one event makes is told apart by its order.
+        self.made += 1;
+        let history = self.workers_went[worker].after(self.made);
+        self.mail.push((history, mail));
+    }
+
     fn begin(&mut self, worker: usize, head: RequestHead) {
-        let id = StreamId(self.time as u64);
-        let exchange = Exchange::new(self.policy.clone(), id);
-        self.open.push(Open { worker, id, exchange, began: self.time });
+        self.streams += 1;
+        let id = StreamId(self.streams);
         let write = head.method == "DELETE";
+        let mut exchange = Exchange::new(self.policy.clone(), id);
         let mut out = Vec::new();
-        let open = self.open.last_mut().unwrap();
-        let verdict = open.exchange.on_request(NOW, head, &mut self.workers[worker], &mut out);
+        let verdict = exchange.on_request(NOW, head, &mut self.workers[worker], &mut out);
+        self.open.push(Open { worker, id, exchange, write, not_before: self.heard[worker] });
         if write {
-            self.mail.push(Mail::ToOrigin(worker, Caller::Stream(id)));
+            self.by_worker(worker, Mail::ToOrigin(worker, Caller::Stream(id)));
         } else {
-            self.act(id, verdict, &mut out);
+            self.act(id, verdict);
         }
         self.carry_out(worker, id, out);
     }
 
-    fn act(&mut self, id: StreamId, verdict: RequestVerdict, _: &mut Vec<Effect>) {
-        let open = self.open.iter().find(|open| open.id == id).unwrap();
+    fn act(&mut self, id: StreamId, verdict: RequestVerdict) {
+        let worker = self.open.iter().find(|open| open.id == id).unwrap().worker;
         match verdict {
             RequestVerdict::Wait => {}
-            RequestVerdict::Forward(_) => self.mail.push(Mail::ToOrigin(open.worker, Caller::Stream(id))),
+            RequestVerdict::Forward(_) => self.by_worker(worker, Mail::ToOrigin(worker, Caller::Stream(id))),
             RequestVerdict::Respond(reply) => self.answered(id, &reply),
             RequestVerdict::Reroute(_) => panic!("nothing is large"),
         }
     }
 
-    fn arrive(&mut self, mail: Mail) {
+    fn arrive(&mut self, history: History, mail: Mail) {
+        if let Mail::ToWorker(worker, ..)
+        | Mail::FromOrigin(worker, ..)
+        | Mail::Polled(worker, ..)
+        | Mail::Written(worker, ..) = mail
+        {
+            self.workers_went[worker] = self.workers_went[worker].after(history);
+        }
         match mail {
             Mail::ToNode(worker, call, caller) => {
+                self.node_went = self.node_went.after(history);
                 let answer = self.node.answer(&call, NOW);
-                self.mail.push(Mail::ToWorker(worker, answer, caller));
+                // Nobody waits for what comes of being told.
+                if !matches!(caller, Caller::Nobody) {
+                    self.mail.push((self.node_went.after("answer"), Mail::ToWorker(worker, answer, caller)));
+                }
             }
             Mail::ToWorker(worker, answer, caller) => self.from_node(worker, answer, caller),
             Mail::ToOrigin(worker, Caller::Stream(id)) if self.is_write(id) => {
-                self.mail.push(Mail::Written(worker, id));
+                self.mail.push((history.after("written"), Mail::Written(worker, id)));
             }
             Mail::ToOrigin(worker, caller) => {
-                let time = self.time;
-                self.mail.push(Mail::FromOrigin(worker, caller, time));
+                let generated = Mail::FromOrigin(worker, caller, self.age);
+                self.mail.push((history.after(self.age), generated));
             }
             Mail::FromOrigin(worker, caller, generated) => self.from_origin(worker, caller, generated),
             Mail::Polled(worker, mut answer) => {
@@ -252,18 +293,17 @@ impl World {
                 }
                 self.workers[worker].heard(NOW, &PollAnswer::decode(answer.encode().into()).unwrap());
                 let here = self.workers[worker].purges.position();
-                for purged in &mut self.purged {
-                    if purged.position.sequence <= here.sequence && purged.delivered[worker].is_none() {
-                        purged.delivered[worker] = Some(self.time);
-                    }
-                }
+                let newest =
+                    self.purged.iter().filter(|(at, _)| at.sequence <= here.sequence).map(|(_, age)| *age).max();
+                self.heard[worker] = self.heard[worker].max(newest.unwrap_or(0));
             }
             Mail::Written(worker, id) => {
                 let mut out = Vec::new();
                 let open = self.open.iter_mut().find(|open| open.id == id).unwrap();
                 let head = ResponseHead { status: 204, ends: true, ..ResponseHead::default() };
                 open.exchange.on_response(NOW, head, &mut self.workers[worker], &mut out);
-                self.writes.push((worker, self.time));
+                self.age += 1;
+                self.heard[worker] = self.age;
                 self.carry_out(worker, id, out);
                 self.close(id);
             }
@@ -271,7 +311,7 @@ impl World {
     }
 
     fn is_write(&self, id: StreamId) -> bool {
-        self.open.iter().any(|open| open.id == id && format!("{:?}", open.exchange).contains("DELETE"))
+        self.open.iter().any(|open| open.id == id && open.write)
     }
 
     fn from_node(&mut self, worker: usize, mut answer: Vec<u8>, caller: Caller) {
@@ -292,13 +332,13 @@ impl World {
                 let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
                 let verdict =
                     open.exchange.on_lookup(NOW, Ok(Bytes::from(answer)), &mut self.workers[worker], &mut out);
-                self.act(id, verdict, &mut out);
+                self.act(id, verdict);
                 self.carry_out(worker, id, out);
             }
             Caller::Refresh(mut refresh) => {
                 let step = refresh.on_lookup(NOW, Ok(Bytes::from(answer)), &mut self.workers[worker], &mut out);
                 if step == RefreshStep::Fetch {
-                    self.mail.push(Mail::ToOrigin(worker, Caller::Refresh(refresh)));
+                    self.by_worker(worker, Mail::ToOrigin(worker, Caller::Refresh(refresh)));
                 }
                 self.carry_out(worker, StreamId(0), out);
             }
@@ -312,7 +352,7 @@ impl World {
         match caller {
             Caller::Stream(id) => {
                 let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
-                let began = open.began;
+                let not_before = open.not_before;
                 let worker_of = &mut self.workers[worker];
                 match open.exchange.on_response(NOW, head, worker_of, &mut out) {
                     ResponseVerdict::Pass { capture: true, .. } | ResponseVerdict::Hold => {
@@ -323,7 +363,7 @@ impl World {
                     }
                     _ => {}
                 }
-                self.check(worker, began, generated, "");
+                self.check(worker, not_before, generated, "");
                 self.carry_out(worker, id, out);
                 self.close(id);
             }
@@ -337,11 +377,11 @@ impl World {
 
     fn answered(&mut self, id: StreamId, reply: &Reply) {
         let open = self.open.iter().find(|open| open.id == id).unwrap();
-        let (worker, began) = (open.worker, open.began);
+        let (worker, not_before) = (open.worker, open.not_before);
         let generated = std::str::from_utf8(reply.body()).unwrap().parse().unwrap();
         let status = reply.fields().find(|field| field.name == "cache-status");
         let status = status.map(|field| String::from_utf8_lossy(&field.value).into_owned()).unwrap_or_default();
-        self.check(worker, began, generated, &status);
+        self.check(worker, not_before, generated, &status);
         self.close(id);
     }
 
@@ -353,24 +393,13 @@ impl World {
         self.carry_out(open.worker, id, out);
     }
 
-    fn check(&mut self, worker: usize, began: usize, generated: usize, status: &str) {
+    fn check(&mut self, worker: usize, not_before: usize, generated: usize, status: &str) {
         self.checked += 1;
-        let stale = status.contains("stale-while-revalidate");
-        for purged in &self.purged {
-            let delivered = purged.delivered[worker].is_some_and(|at| at < began);
-            if delivered && generated < purged.at && !(self.bounds.soft && stale) {
-                self.violation = Some(format!(
-                    "worker {worker} answered a request of {began} with bytes of {generated}, purged at {}: {status}",
-                    purged.at
-                ));
-            }
-        }
-        for (by, at) in &self.writes {
-            if *by == worker && *at < began && generated < *at {
-                self.violation = Some(format!(
-                    "worker {worker} answered a request of {began} with bytes of {generated}, written at {at}: {status}"
-                ));
-            }
+        let allowed = self.bounds.soft && status.contains("stale-while-revalidate");
+        if generated < not_before && !allowed {
+            self.violation = Some(format!(
+                "worker {worker} had heard of change {not_before} and answers with bytes of age {generated}: {status:?}"
+            ));
         }
     }
 
@@ -381,24 +410,26 @@ impl World {
                     let mut out = Vec::new();
                     let Some(open) = self.open.iter_mut().find(|open| open.id == other) else { continue };
                     let verdict = open.exchange.on_wake(NOW, wake, &mut self.workers[worker], &mut out);
-                    self.act(other, verdict, &mut out);
+                    self.act(other, verdict);
                     self.carry_out(worker, other, out);
                 }
-                Effect::Lookup(call) => self.mail.push(Mail::ToNode(worker, *call, Caller::Stream(id))),
-                Effect::Tell(call) => self.mail.push(Mail::ToNode(worker, *call, Caller::Nobody)),
+                Effect::Lookup(call) => self.by_worker(worker, Mail::ToNode(worker, *call, Caller::Stream(id))),
+                Effect::Tell(call) => self.by_worker(worker, Mail::ToNode(worker, *call, Caller::Nobody)),
                 Effect::Refresh(mut refresh) => {
                     let mail = match refresh.lookup(&self.workers[worker]) {
                         Some(call) => Mail::ToNode(worker, call, Caller::Refresh(refresh)),
                         None => Mail::ToOrigin(worker, Caller::Refresh(refresh)),
                     };
-                    self.mail.push(mail);
+                    self.by_worker(worker, mail);
                 }
                 Effect::Invalidate(invalidation) => {
                     let Invalidation { last, call, .. } = *invalidation;
                     if self.bounds.bug == Some(Bug::WorkerForgetsItsPurge) {
                         self.workers[worker].purges.acknowledged(last, Position::default());
                     }
-                    self.mail.extend(call.map(|call| Mail::ToNode(worker, call, Caller::Purge(last))));
+                    if let Some(call) = call {
+                        self.by_worker(worker, Mail::ToNode(worker, call, Caller::Purge(last)));
+                    }
                 }
                 Effect::Fetch(_) => panic!("nothing is large"),
             }
@@ -414,13 +445,11 @@ impl World {
         std::mem::take(&mut self.checked)
     }
 
-    /// Everything that what comes may depend on. Times are times of events: two states are the same only where these are, too.
-    pub fn state(&self) -> String {
-        let shelves: Vec<_> = self.workers.iter().map(|worker| worker.shelf.variants(&self.key)).collect();
-        let others: Vec<_> = self.workers.iter().map(|worker| (&worker.purges, &worker.flights)).collect();
-        format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
-            self.bounds, self.node, shelves, others, self.polls, self.open, self.mail, self.purged, self.writes
-        )
+    /// Everything that what comes may depend on: what each part has gone through, and what is under way.
+    pub fn state(&self) -> impl Hash + use<> {
+        let mut mail: Vec<u64> = self.mail.iter().map(|(history, _)| history.0).collect();
+        mail.sort_unstable();
+        let Bounds { requests, purges, writes, .. } = self.bounds;
+        (self.node_went, self.workers_went.clone(), mail, self.polls.clone(), self.age, (requests, purges, writes))
     }
 }
