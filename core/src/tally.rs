@@ -27,6 +27,8 @@ pub enum Outcome {
     NotStored,
     /// From the origin, the cache was not asked.
     Bypass,
+    /// A `PURGE`, answered here.
+    Purge,
     /// Made here: 504 to `only-if-cached`.
     Refused,
 }
@@ -44,6 +46,7 @@ impl Outcome {
             Self::Miss => "miss",
             Self::NotStored => "not_stored",
             Self::Bypass => "bypass",
+            Self::Purge => "purge",
             Self::Refused => "refused",
         }
     }

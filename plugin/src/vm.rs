@@ -80,6 +80,10 @@ impl Plugin {
             let cache = Rc::new(RefCell::new(Cache { worker, tallied: self.clone() }));
             CACHES.with_borrow_mut(|caches| caches.push((self.name.clone(), cache.clone())));
             peers::join();
+            if self.settings.cluster.is_some() {
+                // The root begins to follow the purge log at once.
+                peers::call_root();
+            }
             cache
         });
         let _ = self.cache.set(cache.clone());

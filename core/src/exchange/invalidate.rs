@@ -6,6 +6,7 @@ use crate::decide::invalidation::{self, UrlKey};
 use crate::field::cache_groups;
 use crate::fields::{RequestHead, ResponseHead, Source};
 use crate::key;
+use crate::policy::Policy;
 use crate::policy::rules::Rules;
 use crate::policy::template::Params;
 use crate::purge::{Mode, Scope};
@@ -30,7 +31,7 @@ impl Exchange {
         let mode = if rules.invalidate.soft { Mode::Soft } else { Mode::Hard };
         let mut scopes: Vec<(Scope, Mode)> = Vec::new();
         for url in invalidation::targets(request, response) {
-            scopes.push((Scope::Url(self.stored_url(request, &url, worker)), Mode::Hard));
+            scopes.push((Scope::Url(stored_url(&self.policy, request, &url, worker)), Mode::Hard));
         }
         let tags = rules.invalidate.tags.iter().filter_map(|tag| tag.expand(params));
         scopes.extend(tags.map(|tag| (Scope::Tag(tag), mode)));
@@ -41,7 +42,7 @@ impl Exchange {
                 Some(prefix) => Scope::Prefix(key::url(&scheme, &authority, prefix, None)),
                 None => {
                     let url = UrlKey { scheme: scheme.clone(), authority: authority.clone(), target: path };
-                    Scope::Url(self.stored_url(request, &url, worker))
+                    Scope::Url(stored_url(&self.policy, request, &url, worker))
                 }
             };
             scopes.push((scope, mode));
@@ -54,18 +55,18 @@ impl Exchange {
         worker.tally.add(rules.index, Count::Invalidated, scopes.len() as u64);
         out.extend(share::purge(scopes, worker).map(|invalidation| Effect::Invalidate(Box::new(invalidation))));
     }
+}
 
-    /// The URL under which a GET of this target would be stored.
-    fn stored_url(&self, request: &RequestHead, url: &UrlKey, worker: &Worker) -> String {
-        let get = RequestHead {
-            method: "GET".to_owned(),
-            scheme: url.scheme.clone(),
-            authority: url.authority.clone(),
-            target: url.target.clone(),
-            fields: request.fields.clone(),
-            has_body: false,
-        };
-        let matched = self.policy.route(&get);
-        keyed(&matched.rules, &get, &worker.shelf).url
-    }
+/// The URL under which a GET of this target would be stored.
+pub(super) fn stored_url(policy: &Policy, request: &RequestHead, url: &UrlKey, worker: &Worker) -> String {
+    let get = RequestHead {
+        method: "GET".to_owned(),
+        scheme: url.scheme.clone(),
+        authority: url.authority.clone(),
+        target: url.target.clone(),
+        fields: request.fields.clone(),
+        has_body: false,
+    };
+    let matched = policy.route(&get);
+    keyed(&matched.rules, &get, &worker.shelf).url
 }

@@ -13,6 +13,7 @@ mod invalidate;
 mod lookup;
 mod part;
 mod post;
+mod purging;
 mod receive;
 mod refresh;
 mod reply;
@@ -65,6 +66,7 @@ enum State {
     Request,
     Wake(Box<Asked>),
     Lookup(Box<lookup::Looking>),
+    Purging(Box<purging::Purging>),
     Served(Box<served::Served>),
     Fetched(Box<served::Fallback>),
     BypassedResponse(Box<Bypassed>),
@@ -153,6 +155,9 @@ impl Exchange {
         }
         let matched = self.policy.route(&head);
         let (rules, params) = (matched.rules, matched.params);
+        if let Some(verdict) = self.purge(now, &head, &rules, worker, out) {
+            return verdict;
+        }
         match admit::admit(&rules, &head, matched.suspicious_path) {
             Err(reason) => self.bypass(now, head, rules, params, reason, worker),
             Ok(()) => {
@@ -200,6 +205,7 @@ impl Exchange {
     ) -> RequestVerdict {
         match std::mem::replace(&mut self.state, State::Nothing) {
             State::Lookup(looking) => self.looked_up(now, *looking, answer, worker, out),
+            State::Purging(purging) => self.purged(now, *purging, answer, worker, out),
             other => {
                 self.state = other;
                 RequestVerdict::Forward(Edits::new())

@@ -64,7 +64,8 @@ impl Exchange {
                 }
                 self.forward_or_wait(now, Onward { asked, stale: None, forwarded, detail, wake }, worker, out)
             }
-            Found::Stored(found) if !worker.is_current(now) => {
+            // What has just landed was fetched for whoever waited for it, too.
+            Found::Stored(found) if !worker.is_current(now) && wake != Some(Wake::Landed) => {
                 // What was purged meanwhile is not known here. The origin's word, or the cluster's, is.
                 let stale = Some(found.variant).filter(|_| found.covered != Covered::Hard);
                 let onward = Onward { asked, stale, forwarded: "stale", detail: Some("purge-lag"), wake };

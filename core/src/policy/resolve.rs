@@ -5,12 +5,13 @@
 use super::kinds::immutable_for;
 use super::model::{
     AuthorizationWord, ClientCacheControlSetting, ClientDirectives, CollapseSetting, EtagWord, HeuristicSetting,
-    InvalidateMode, LastModifiedWord, QueryList, QuerySetting, QueryWord, RequestDirectivesWord, ScopeWord,
-    SetCookieWord, Settings, Span, StaleSetting, StoreWord, TagField, TtlSetting, TtlWord, VarySetting,
+    InvalidateMode, LastModifiedWord, PurgeMethodWord, QueryList, QuerySetting, QueryWord, RequestDirectivesWord,
+    ScopeWord, SetCookieWord, Settings, Span, StaleSetting, StoreWord, TagField, TtlSetting, TtlWord, VarySetting,
 };
 use super::rules::{
     AuthorizationRule, ClientCacheControl, ClientRules, EtagRule, Heuristic, IdentityRules, InvalidateRules, KeyRules,
-    Kind, Limits, QueryRule, Rules, Scope, SetCookieRule, StaleRules, StaleWindow, StatusPattern, TagRules, Ttl,
+    Kind, Limits, PurgeRule, QueryRule, Rules, Scope, SetCookieRule, StaleRules, StaleWindow, StatusPattern, TagRules,
+    Ttl,
 };
 use crate::time::{Millis, Seconds};
 
@@ -102,6 +103,10 @@ pub(crate) fn rules(
         },
         store_post: settings.post == Some(StoreWord::Store),
         store_parts: settings.partial == Some(StoreWord::Store),
+        purge_method: match settings.purge_method {
+            Some(PurgeMethodWord::Token) => PurgeRule::Token,
+            Some(PurgeMethodWord::Pass) | None => PurgeRule::Pass,
+        },
         collapse_wait: match &settings.collapse {
             None => Some(Millis(5000)),
             Some(CollapseSetting::Word(_)) => None,

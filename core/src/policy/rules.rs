@@ -74,12 +74,24 @@ pub struct Rules {
     pub store_post: bool,
     /// Stores parts (206), to answer requests for ranges within them (RFC 9111 3.3). Default: false.
     pub store_parts: bool,
+    /// What a `PURGE` request does. Default: it passes.
+    pub purge_method: PurgeRule,
     /// Request collapsing: how long a request waits for another's response to the same key. `None` is off. Default: 5 s.
     pub collapse_wait: Option<Millis>,
     /// Limits.
     pub limits: Limits,
     /// `"override": "unsafe"`: the policy wins over the origin's `private`, `no-store`, `no-cache` and over identity.
     pub override_unsafe: bool,
+}
+
+/// What a `PURGE` request does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PurgeRule {
+    /// Passes to the origin.
+    #[default]
+    Pass,
+    /// Purges, with a token.
+    Token,
 }
 
 /// How long a response is fresh at the edge.

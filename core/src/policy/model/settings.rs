@@ -53,6 +53,9 @@ object! {
         /// Whether parts of a response (206) are stored, to answer requests for the same range or one within it
         /// (RFC 9111 3.3). Default: `"pass"`.
         pub partial: StoreWord = "partial",
+        /// What a `PURGE` request does: passes to the origin like any unsafe method, or purges where it carries a token that the
+        /// cluster knows for that. Default: `"pass"`.
+        pub purge_method: PurgeMethodWord = "purge_method",
         /// Whether requests wait for another's response to the same key: `"off"`, or how long. Default: 5 s.
         pub collapse: CollapseSetting = "collapse",
         /// Limits. What is over a limit is passed on and not stored; it is never an error.
@@ -387,6 +390,16 @@ words! {
         Bypass = "bypass",
         /// As if it were not there. Needs `"override": "unsafe"`.
         Ignore = "ignore",
+    }
+}
+
+words! {
+    /// What a `PURGE` request does.
+    pub enum PurgeMethodWord {
+        /// Passes to the origin.
+        Pass = "pass",
+        /// Purges its URL, or the tags that `Surrogate-Key` lists, where its bearer token is one for purging.
+        Token = "token",
     }
 }
 
