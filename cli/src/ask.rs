@@ -37,6 +37,12 @@ pub struct Asker {
     token: Option<String>,
 }
 
+/// What stands at a place of an answer (RFC 6901); null where nothing does.
+pub fn at<'a>(value: &'a Value, place: &str) -> &'a Value {
+    const NOTHING: &Value = &Value::Null;
+    value.pointer(place).unwrap_or(NOTHING)
+}
+
 impl Nodes {
     /// The nodes.
     pub fn askers(&self) -> anyhow::Result<Vec<Asker>> {

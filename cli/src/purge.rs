@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
 use crate::End;
-use crate::ask::{Asker, Nodes};
+use crate::ask::{Asker, Nodes, at};
 use crate::paint::{Paint, say};
 
 /// Purges sent at once; a log takes a few thousand.
@@ -106,7 +106,7 @@ fn batches(options: &Options) -> anyhow::Result<Vec<Value>> {
 }
 
 fn delivery(asker: &Asker, purged: &Value, wait: Duration) -> anyhow::Result<Value> {
-    let (Some(log), Some(sequence)) = (purged["log"].as_str(), purged["sequence"].as_u64()) else {
+    let (Some(log), Some(sequence)) = (at(purged, "/log").as_str(), at(purged, "/sequence").as_u64()) else {
         bail!("{} does not say where in the log the purge stands", asker.url);
     };
     asker.read(&format!("/v1/purges/{sequence}/delivery?log={log}&wait={}ms", wait.as_millis()), wait)
@@ -122,7 +122,7 @@ struct Outcome {
 
 impl Outcome {
     fn is_delivered(&self) -> bool {
-        self.delivery.as_ref().is_none_or(|delivery| delivery["delivered"] == true)
+        self.delivery.as_ref().is_none_or(|delivery| at(delivery, "/delivered").as_bool() == Some(true))
     }
 
     fn json(&self) -> Value {
@@ -133,11 +133,12 @@ impl Outcome {
         let mut lines = vec![format!(
             "{}: purged, number {} of log {}",
             self.node,
-            self.purged["sequence"],
-            text(&self.purged["log"])
+            at(&self.purged, "/sequence"),
+            text(at(&self.purged, "/log"))
         )];
         if let Some(delivery) = &self.delivery {
-            let workers = |kind: &str| delivery["workers"][kind].as_array().cloned().unwrap_or_default();
+            let workers =
+                |kind: &str| at(delivery, &format!("/workers/{kind}")).as_array().cloned().unwrap_or_default();
             let (confirmed, pending, silent) = (workers("confirmed"), workers("pending"), workers("silent"));
             let heard = format!("{} of {} workers have heard", confirmed.len(), confirmed.len() + pending.len());
             if self.is_delivered() {

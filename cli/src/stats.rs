@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::End;
-use crate::ask::{Asker, Nodes};
+use crate::ask::{Asker, Nodes, at};
 use crate::paint::{Paint, say};
 use crate::ratio::{Ratio, Ratios};
 
@@ -33,9 +33,9 @@ pub fn run(options: &Options) -> anyhow::Result<End> {
     let askers = options.nodes.askers()?;
     let paint = Paint::of_stdout();
     loop {
-        let nodes = askers.iter().map(|asker| asked(asker)).collect::<anyhow::Result<Vec<Value>>>()?;
+        let nodes = askers.iter().map(asked).collect::<anyhow::Result<Vec<Value>>>()?;
         let mut ratios = Ratios::default();
-        nodes.iter().for_each(|node| ratios.add(&node["reported"]["counts"]));
+        nodes.iter().for_each(|node| ratios.add(at(node, "/reported/counts")));
         if options.json {
             say(&format!("{}\n", json!({ "hit_ratio": ratios, "nodes": nodes })))?;
         } else {
@@ -69,29 +69,30 @@ fn lines(ratios: &Ratios, nodes: &[Value], paint: Paint) -> Vec<String> {
 }
 
 fn node_lines(node: &Value, paint: Paint) -> Vec<String> {
-    let store = &node["store"];
-    let mut lines = vec![format!("{} {}", paint.strong(text(&node["node"])), text(&node["version"]))];
-    for (what, bytes, max) in [("memory", "memory_bytes", "memory_bytes_max"), ("disk", "disk_bytes", "disk_bytes_max")]
+    let store = at(node, "/store");
+    let mut lines = vec![format!("{} {}", paint.strong(text(at(node, "/node"))), text(at(node, "/version")))];
+    for (what, bytes, max) in
+        [("memory", "/memory_bytes", "/memory_bytes_max"), ("disk", "/disk_bytes", "/disk_bytes_max")]
     {
-        if let (Some(bytes), Some(max)) = (store[bytes].as_u64(), store[max].as_u64()) {
-            lines.push(format!("  store {} {what}: {} of {}", text(&store["kind"]), size(bytes), size(max)));
+        if let (Some(bytes), Some(max)) = (at(store, bytes).as_u64(), at(store, max).as_u64()) {
+            lines.push(format!("  store {} {what}: {} of {}", text(at(store, "/kind")), size(bytes), size(max)));
         }
     }
-    let lookups = node["counts"]["lookups"].as_object().into_iter().flatten();
+    let lookups = at(node, "/counts/lookups").as_object().into_iter().flatten();
     let lookups: Vec<String> = lookups.map(|(outcome, number)| format!("{outcome} {number}")).collect();
     lines.push(format!("  look-ups: {}", lookups.join(", ")));
-    let newest = node["log"]["sequence"].as_u64().unwrap_or_default();
-    lines.push(format!("  purge log {}, newest purge {newest}", text(&node["log"]["kind"])));
-    for worker in node["workers"].as_array().into_iter().flatten() {
-        let behind = match worker["log"] == node["log"]["id"] {
-            true => newest.saturating_sub(worker["sequence"].as_u64().unwrap_or_default()),
+    let newest = at(node, "/log/sequence").as_u64().unwrap_or_default();
+    lines.push(format!("  purge log {}, newest purge {newest}", text(at(node, "/log/kind"))));
+    for worker in at(node, "/workers").as_array().into_iter().flatten() {
+        let behind = match at(worker, "/log") == at(node, "/log/id") {
+            true => newest.saturating_sub(at(worker, "/sequence").as_u64().unwrap_or_default()),
             false => newest,
         };
-        let silent = worker["silent"] == true;
+        let silent = at(worker, "/silent").as_bool() == Some(true);
         let state = if silent { "silent" } else { "heard" };
-        let line = format!("{behind} purges behind, {state} {} ms ago", worker["heard_ms_ago"]);
+        let line = format!("{behind} purges behind, {state} {} ms ago", at(worker, "/heard_ms_ago"));
         let line = if behind == 0 && !silent { paint.good(&line) } else { paint.bad(&line) };
-        lines.push(format!("  worker {}: {line}", text(&worker["name"])));
+        lines.push(format!("  worker {}: {line}", text(at(worker, "/name"))));
     }
     lines
 }
