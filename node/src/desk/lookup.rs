@@ -145,7 +145,7 @@ impl Desk {
         let soft = kept == desk::Kept::Stale { soft: true };
         let Checked { record, body_bytes, .. } = checked;
         let record = if body_bytes > inline_bytes_max {
-            let (entry, fresh_until) = wire::decode(&record).ok()?;
+            let (entry, fresh_until) = wire::decode_checked(&record).ok()?;
             wire::encode(&entry, fresh_until, false).into()
         } else {
             record
