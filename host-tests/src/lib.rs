@@ -1,7 +1,9 @@
-//! Running Larder's module: [`host`] is a proxy-wasm host on wasmtime that behaves like Envoy, [`envoy`] starts the real one.
+//! Running Larder's module: [`host`] is a proxy-wasm host on wasmtime that behaves like Envoy, [`envoy`] starts the real one,
+//! [`cluster`] a real node beside the former.
 //!
 //! Holds nothing of the cache itself; the module under test comes as bytes.
 
+pub mod cluster;
 pub mod envoy;
 pub mod host;
 pub mod scenario;

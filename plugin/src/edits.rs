@@ -17,6 +17,7 @@ pub fn apply(map: Map, edits: &Edits) {
             Edit::Target(target) if head::is_clean(target.as_bytes()) => {
                 raw::set_field(map, ":path", target.as_bytes())
             }
+            Edit::Route => raw::clear_route_cache(),
             Edit::Set(name, _) => {
                 metrics::note_unclean();
                 raw::remove_field(map, name)

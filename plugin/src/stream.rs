@@ -103,7 +103,6 @@ impl Stream {
             RequestVerdict::Reroute(changes) => {
                 self.origin = refresh::cluster(&self.plugin);
                 edits::apply(Map::Request, &changes);
-                let _ = raw::clear_route_cache();
                 self.phase = Phase::Response;
                 Action::Continue
             }

@@ -45,8 +45,9 @@ pub fn explicit_lifetime(cc: &CacheControl, fields: &Fields, times: &Times) -> O
     let mut lines = fields.all("expires");
     let first = lines.next()?;
     // RFC 9111 5.3 (MUST): invalid dates, "0" above all, lie in the past.
-    let lifetime = match date::parse(first) {
-        Some(expires) if lines.all(|line| date::parse(line) == Some(expires)) => {
+    let read = |line| date::parse(line, times.response);
+    let lifetime = match read(first) {
+        Some(expires) if lines.all(|line| read(line) == Some(expires)) => {
             between(times.date.unwrap_or(times.response), expires)
         }
         _ => Seconds::ZERO,
@@ -68,7 +69,7 @@ pub fn heuristic_lifetime(
     if explicit_lifetime(cc, fields, times).is_some() || !(is_heuristically_cacheable(status) || cc.public) {
         return None;
     }
-    let modified = fields.first("last-modified").and_then(date::parse)?;
+    let modified = fields.first("last-modified").and_then(|value| date::parse(value, times.response))?;
     let unchanged_for = between(modified, times.date.unwrap_or(times.response));
     Some(unchanged_for.percent(heuristic.percent).min(heuristic.max))
 }

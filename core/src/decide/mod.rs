@@ -6,6 +6,7 @@ pub mod client;
 pub mod conditional;
 pub mod freshen;
 pub mod freshness;
+pub mod head;
 pub mod identity;
 pub mod invalidation;
 pub mod lifetime;

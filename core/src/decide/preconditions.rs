@@ -21,8 +21,9 @@ pub enum Verdict {
 }
 
 /// Evaluates in the order of RFC 9110 13.2.2. Its first two steps, `If-Match` and `If-Unmodified-Since`, are for the
-/// origin server; a cache may leave them out. This one stands in front of the origin in its stead and takes them, so
-/// that a client that asks for a certain version is not given another. `date` is the stored response's `Date`, or
+/// origin server, and RFC 9111 4.3.2 has caches leave them alone. This one is part of a gateway, which "acts as an origin
+/// server for the outbound connection" (RFC 9110 3.7), and takes them, so that a client that asks for a certain version is
+/// not given another. `date` is the stored response's `Date`, or
 /// when it came; `exists` is whether there is a current representation at all.
 pub fn evaluate(
     request: &Fields,
@@ -31,6 +32,7 @@ pub fn evaluate(
     last_modified: Option<Timestamp>,
     date: Option<Timestamp>,
     exists: bool,
+    now: Timestamp,
 ) -> Verdict {
     // RFC 9110 13.2.1: no preconditions on CONNECT, OPTIONS and TRACE.
     if matches!(method, "CONNECT" | "OPTIONS" | "TRACE") {
@@ -44,7 +46,7 @@ pub fn evaluate(
         if !any_of(&condition, EntityTag::strong_eq) {
             return Verdict::Failed;
         }
-    } else if let Some(limit) = only_date(request, "if-unmodified-since") {
+    } else if let Some(limit) = only_date(request, "if-unmodified-since", now) {
         // RFC 9110 13.1.4 (MUST): ignored where there is no modification date.
         if last_modified.is_some_and(|modified| modified > limit) {
             return Verdict::Failed;
@@ -61,7 +63,7 @@ pub fn evaluate(
     if !reads || !exists {
         return Verdict::Proceed;
     }
-    let Some(limit) = only_date(request, "if-modified-since") else { return Verdict::Proceed };
+    let Some(limit) = only_date(request, "if-modified-since", now) else { return Verdict::Proceed };
     // RFC 9111 4.3.2: without Last-Modified, the stored response's Date stands for it.
     match last_modified.or(date) {
         Some(modified) if modified <= limit => Verdict::NotModified,
@@ -81,7 +83,8 @@ pub fn if_range_allows(
     if lines.next().is_some() {
         return false;
     }
-    if let Some(wanted) = date::parse(value) {
+    // The century of a two-digit year is the response's own; without a Date no date matches.
+    if let Some(wanted) = date::parse(value, date.unwrap_or_default()) {
         // RFC 9110 8.8.2.2: a modification date is a strong validator once the clock had gone on by a second when it
         // was given out; before that, the content may have changed twice under the same date.
         let strong = |modified: &Timestamp| date.is_some_and(|date| date.as_secs() > modified.as_secs());
@@ -95,10 +98,10 @@ pub fn if_range_allows(
 
 /// A date that is given once and can be read. RFC 9110 13.1.3, 13.1.4 (MUST): ignored where it is "not a valid
 /// HTTP-date" or has "more than one member".
-fn only_date(request: &Fields, name: &str) -> Option<Timestamp> {
+fn only_date(request: &Fields, name: &str, now: Timestamp) -> Option<Timestamp> {
     let mut lines = request.all(name);
     match (lines.next(), lines.next()) {
-        (Some(only), None) => date::parse(only),
+        (Some(only), None) => date::parse(only, now),
         _ => None,
     }
 }
@@ -110,6 +113,8 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
+    /// 2026-01-01 00:00:00.
+    const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
     const OLD: &str = "Wed, 31 Dec 2025 23:00:00 GMT";
     const MODIFIED: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
     const LATER: &str = "Thu, 01 Jan 2026 00:50:00 GMT";
@@ -117,7 +122,7 @@ mod tests {
     const AFTER: &str = "Thu, 01 Jan 2026 02:00:00 GMT";
 
     fn at(text: &str) -> Option<Timestamp> {
-        date::parse(text.as_bytes())
+        date::parse(text.as_bytes(), NOW)
     }
 
     fn fields(lines: &[(&str, &str)]) -> Fields {
@@ -128,7 +133,7 @@ mod tests {
 
     fn check(method: &str, lines: &[(&str, &str)], etag: Option<&str>, modified: Option<&str>, want: Verdict) {
         let etag = etag.and_then(|text| EntityTag::parse(text.as_bytes()));
-        let got = evaluate(&fields(lines), method, etag.as_ref(), modified.and_then(at), at(DATE), true);
+        let got = evaluate(&fields(lines), method, etag.as_ref(), modified.and_then(at), at(DATE), true, NOW);
         assert_eq!(got, want, "{method} {lines:?} against {etag:?} {modified:?}");
     }
 
@@ -239,7 +244,7 @@ mod tests {
             ([("if-none-match", "*")], Verdict::Proceed),
             ([("if-modified-since", AFTER)], Verdict::Proceed),
         ] {
-            assert_eq!(evaluate(&fields(&lines), "GET", None, None, at(DATE), false), want, "{lines:?}");
+            assert_eq!(evaluate(&fields(&lines), "GET", None, None, at(DATE), false, NOW), want, "{lines:?}");
         }
     }
 
@@ -277,7 +282,7 @@ mod tests {
         let names = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "foo"];
         let tag = EntityTag::parse(b"\"abc\"");
         hostile::each_fields(&names, 4_000, |fields| {
-            let verdict = evaluate(fields, "GET", tag.as_ref(), at(MODIFIED), at(DATE), true);
+            let verdict = evaluate(fields, "GET", tag.as_ref(), at(MODIFIED), at(DATE), true, NOW);
             let conditional = fields.iter().any(|line| line.name.starts_with("if-") && line.name != "if-range");
             assert!(conditional || verdict == Verdict::Proceed, "{fields:?}");
             if_range_allows(fields, tag.as_ref(), at(MODIFIED), at(DATE));

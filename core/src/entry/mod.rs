@@ -53,7 +53,8 @@ impl Entry {
     /// Seals facts into an entry.
     pub fn new(facts: Facts) -> Self {
         let etag = facts.fields.first("etag").and_then(EntityTag::parse);
-        let last_modified = facts.fields.first("last-modified").and_then(date::parse);
+        let received = facts.times.response;
+        let last_modified = facts.fields.first("last-modified").and_then(|value| date::parse(value, received));
         Self { facts, etag, last_modified }
     }
 

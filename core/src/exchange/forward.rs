@@ -1,6 +1,6 @@
 //! A request that what is in memory does not answer: wait for another's response, ask the cluster, or go to the origin.
 
-use super::request::{fills, forwarded_fields, miss};
+use super::request::{fills, forwarded_fields, is_internal, miss};
 use super::verdict::{Edit, Effect, RequestVerdict, edits_between};
 use super::{Asked, Exchange, Fetch, State, reply};
 use crate::cluster::leases::LeaseId;
@@ -96,6 +96,9 @@ impl Exchange {
             }
         }
         let mut edits = edits_between(&asked.request.fields, &fields);
+        if asked.request.fields.iter().any(|line| is_internal(&line.name)) {
+            edits.push(Edit::Route);
+        }
         edits.extend(asked.keyed.forward_target.clone().map(Edit::Target));
         let detail = match wake {
             Some(Wake::TimedOut) => Some("collapse-timeout"),

@@ -208,7 +208,7 @@ impl Exchange {
         if !receiving.held {
             return EndVerdict::Done;
         }
-        if self.answers_not_modified(&receiving, made.as_ref()) {
+        if self.answers_not_modified(&receiving, made.as_ref(), now) {
             let status = receiving.status.take().unwrap_or_else(|| request::miss("bypass"));
             let variant = variant.unwrap_or_else(|| self.unstored(&receiving, made.as_ref(), now));
             worker.tally.add(receiving.rules.index, Count::NotModified, 1);
@@ -218,17 +218,18 @@ impl Exchange {
     }
 
     /// Whether the client has this already, by the validators that it will be given.
-    fn answers_not_modified(&self, receiving: &Receiving, made: Option<&EntityTag>) -> bool {
+    fn answers_not_modified(&self, receiving: &Receiving, made: Option<&EntityTag>, now: Timestamp) -> bool {
         let fields = &receiving.response.fields;
         let own = fields.first("etag").and_then(EntityTag::parse);
-        let modified = fields.first("last-modified").and_then(date::parse);
+        let modified = fields.first("last-modified").and_then(|value| date::parse(value, now));
         let verdict = preconditions::evaluate(
             &receiving.request.fields,
             &receiving.request.method,
             made.or(own.as_ref()),
             modified,
-            fields.first("date").and_then(date::parse),
+            fields.first("date").and_then(|value| date::parse(value, now)),
             true,
+            now,
         );
         verdict == Verdict::NotModified
     }

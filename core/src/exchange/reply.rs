@@ -28,6 +28,7 @@ pub fn from_stored(request: &RequestHead, variant: &Variant, now: Timestamp, sta
             entry.last_modified(),
             stored_date,
             true,
+            now,
         )
     } else {
         Verdict::Proceed

@@ -2,7 +2,7 @@
 
 use super::forward::Onward;
 use super::refresh::Refresh;
-use super::verdict::{Edits, Effect, Reply, RequestVerdict, edits_between};
+use super::verdict::{Edit, Edits, Effect, Reply, RequestVerdict, edits_between};
 use super::{Asked, Exchange, State, reply, share};
 use crate::cluster::leases::LeaseId;
 use crate::cluster::message::Release;
@@ -221,16 +221,26 @@ pub(super) fn forwarded_fields(asked: &Asked) -> Fields {
     fields
 }
 
+/// Whether only Larder itself may send a field of this name.
+pub(super) fn is_internal(name: &str) -> bool {
+    name.starts_with("x-larder-")
+}
+
 /// A request's fields without those that only Larder itself may send.
 pub(super) fn strip_internal(fields: &Fields) -> Fields {
     let mut fields = fields.clone();
-    fields.retain(|line| !line.name.starts_with("x-larder-"));
+    fields.retain(|line| !is_internal(&line.name));
     fields
 }
 
 /// Edits that take out what only Larder itself may send.
 pub(super) fn internal_edits(fields: &Fields) -> Edits {
-    edits_between(fields, &strip_internal(fields))
+    let mut edits = edits_between(fields, &strip_internal(fields));
+    // A client that names what only Larder may name has chosen a route by it, perhaps.
+    if !edits.is_empty() {
+        edits.push(Edit::Route);
+    }
+    edits
 }
 
 pub(super) fn hit(left: i64) -> CacheStatus<'static> {

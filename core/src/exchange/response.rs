@@ -55,7 +55,7 @@ impl Exchange {
             return self.answered(now, fetch, head, worker, out);
         };
         let context = Context { policy: &self.policy, asked: &fetch.asked, sent: fetch.sent, standing: fetch.standing };
-        let matches = freshen::selects(&head.fields, stale.entry.origin_etag(), stale.entry.last_modified());
+        let matches = freshen::selects(&head.fields, stale.entry.origin_etag(), stale.entry.last_modified(), now);
         let key = &fetch.asked.keyed.key;
         let variant = if matches {
             let (variant, kept) = storing::freshen(&context, stale, &head.fields, now, worker);
@@ -246,7 +246,7 @@ pub(super) fn times_of(head: &ResponseHead, sent: Timestamp, now: Timestamp) -> 
     Times {
         request: sent,
         response: now,
-        date: head.fields.first("date").and_then(date::parse),
+        date: head.fields.first("date").and_then(|value| date::parse(value, now)),
         age: age_field::parse(&head.fields).unwrap_or_default(),
     }
 }

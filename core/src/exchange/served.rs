@@ -36,7 +36,8 @@ impl Served {
     pub(super) fn begin(asked: Asked, left: i64) -> (Self, Edits) {
         let mut fields = forwarded_fields(&asked);
         fields.set(SERVE, asked.keyed.key.name());
-        let edits = edits_between(&asked.request.fields, &fields);
+        let mut edits = edits_between(&asked.request.fields, &fields);
+        edits.push(Edit::Route);
         (Self { asked, left }, edits)
     }
 }
@@ -127,7 +128,7 @@ impl Exchange {
                 Edit::Remove(name) => extra.remove(&name),
                 Edit::Set(name, value) => extra.set(&name, value),
                 Edit::Add(name, value) => extra.add(&name, value),
-                Edit::Target(_) => {}
+                Edit::Target(_) | Edit::Route => {}
             }
         }
         extra.remove("content-length");

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{Asked, part};
 use crate::decide::age::Times;
 use crate::decide::freshen;
+use crate::decide::head::{self, Said};
 use crate::decide::identity::Identity;
 use crate::decide::store::{self, Candidate, NotStored};
 use crate::decide::vary::{self as vary_rule, VaryKey};
@@ -198,33 +199,26 @@ fn strip(context: &Context<'_>, confirmation: &Fields) -> Fields {
 }
 
 /// RFC 9111 4.3.5: a HEAD that contradicts the stored response makes it unusable; one that names it updates it.
-///
-/// The RFC would have any HEAD update what it does not contradict. Here it has to say something that identifies the stored
-/// response, be it its length: a HEAD that says nothing confirms nothing.
 /// Says whether it contradicts.
-pub(super) fn take_head(context: &Context<'_>, head: &ResponseHead, now: Timestamp, worker: &mut Worker) -> bool {
+pub(super) fn take_head(context: &Context<'_>, response: &ResponseHead, now: Timestamp, worker: &mut Worker) -> bool {
     let asked = context.asked;
     let Lookup::Found(variant) = worker.shelf.lookup(&asked.keyed.key, &asked.request.fields) else { return false };
     let variant = variant.clone();
     let entry = variant.entry.clone();
     let facts = entry.facts();
-    let differs = |name: &str| {
-        let said = head.fields.first(name);
-        said.is_some() && !(name == "etag" && facts.made_etag) && said != facts.fields.first(name)
-    };
-    let other_length = head.content_length().is_some_and(|length| length != facts.body.len() as u64);
     if facts.status != 200 {
         return false;
     }
-    if differs("etag") || differs("last-modified") || other_length {
-        worker.shelf.forget(&asked.keyed.key, &entry);
-        return true;
-    }
-    let names_it = (head.fields.has("etag") && !facts.made_etag)
-        || head.fields.has("last-modified")
-        || head.content_length().is_some();
-    if names_it && may_update(context, head, now) {
-        freshen(context, &variant, &head.fields, now, worker);
+    let (length, bytes) = (response.content_length(), facts.body.len() as u64);
+    match head::compare(&response.fields, length, &facts.fields, bytes, facts.made_etag) {
+        Said::Other => {
+            worker.shelf.forget(&asked.keyed.key, &entry);
+            return true;
+        }
+        Said::Same if may_update(context, response, now) => {
+            freshen(context, &variant, &response.fields, now, worker);
+        }
+        Said::Same | Said::Nothing => {}
     }
     false
 }

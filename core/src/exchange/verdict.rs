@@ -108,6 +108,8 @@ pub enum Edit {
     Add(String, Vec<u8>),
     /// Change the request's target (`:path`).
     Target(String),
+    /// Choose the request's route anew, by the head as it is now.
+    Route,
 }
 
 /// Changes to a head, in order.

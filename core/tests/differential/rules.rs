@@ -6,6 +6,7 @@ mod freshness;
 mod reuse;
 mod storing;
 
+use larder_core::Timestamp;
 use larder_core::field::date;
 
 use crate::case::{ARRIVAL, Case};
@@ -80,7 +81,8 @@ impl Case {
 
     /// RFC 9111 4.2.3: corrected_initial_age, for an Age that both sides read alike.
     fn initial_age(&self) -> u64 {
-        let date = self.all("date").next().and_then(|value| date::parse(value.as_bytes()));
+        let date =
+            self.all("date").next().and_then(|value| date::parse(value.as_bytes(), Timestamp::from_secs(ARRIVAL)));
         let apparent = date.map_or(0, |date| ARRIVAL.saturating_sub(date.as_secs()));
         apparent.max(self.said_age().saturating_add(self.delay))
     }

@@ -111,7 +111,7 @@ fn apply(edit: Edit, fields: &mut Fields) {
         Edit::Remove(name) => fields.remove(&name),
         Edit::Set(name, value) => fields.set(&name, value),
         Edit::Add(name, value) => fields.add(&name, value),
-        Edit::Target(_) => {}
+        Edit::Target(_) | Edit::Route => {}
     }
 }
 

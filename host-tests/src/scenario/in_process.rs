@@ -112,6 +112,7 @@ fn apply(edits: &[Edit], fields: &mut Fields, target: &mut String) {
             Edit::Set(name, value) => fields.set(name, value.clone()),
             Edit::Add(name, value) => fields.add(name, value.clone()),
             Edit::Target(path) => target.clone_from(path),
+            Edit::Route => {} // there is one
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Placeholders in values: `{host}`, `{now}`, `{now+1h}`, `{now-10m}`, `{a*5000}` and what was remembered.
+//! Placeholders in values: `{host}`, `{now}`, `{now+1h}`, `{now-10m}`, `{now rfc850}`, `{now asctime}`, `{a*5000}` and what was
+//! remembered.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -34,13 +35,15 @@ fn stands_for(name: &str, scope: &Scope<'_>) -> Result<String, String> {
     }
     if let Some(offset) = name.strip_prefix("now") {
         let wrong = || format!("`{{{name}}}` is no time; `{{now}}`, `{{now+60s}}` and `{{now-1h}}` are");
+        let (offset, form) = offset.split_once(' ').unwrap_or((offset, ""));
         let millis = match offset.split_at_checked(1) {
             None => scope.now,
             Some(("+", by)) => scope.now + millis(span(by).ok_or_else(wrong)?),
             Some(("-", by)) => scope.now.saturating_sub(millis(span(by).ok_or_else(wrong)?)),
             Some(_) => return Err(wrong()),
         };
-        return Ok(http_date(millis));
+        return in_form(&http_date(millis), form)
+            .ok_or_else(|| format!("`{form}` is no form of a date; `rfc850` and `asctime` are"));
     }
     if let Some((piece, count)) = name.split_once('*') {
         let count: usize = count.parse().map_err(|_| format!("`{{{name}}}`: `{count}` is no number"))?;
@@ -58,6 +61,22 @@ fn millis(span: Duration) -> u64 {
 /// An HTTP date.
 pub(super) fn http_date(millis: u64) -> String {
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(millis / 1000))
+}
+
+/// A date in one of the two obsolete forms (RFC 9110 5.6.7), or as it is.
+fn in_form(date: &str, form: &str) -> Option<String> {
+    let [weekday, day, month, year, clock, _] = date.split(' ').collect::<Vec<_>>()[..] else { return None };
+    let weekday = weekday.trim_end_matches(',');
+    match form {
+        "" => Some(date.to_owned()),
+        "rfc850" => {
+            let names = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+            let weekday = names.iter().find(|name| name.starts_with(weekday))?;
+            Some(format!("{weekday}, {day}-{month}-{} {clock} GMT", year.get(2..)?))
+        }
+        "asctime" => Some(format!("{weekday} {month} {:>2} {clock} {year}", day.trim_start_matches('0'))),
+        _ => None,
+    }
 }
 
 /// A value's lines as one, with one blank after each comma: hosts combine lines either way.
@@ -85,12 +104,16 @@ mod tests {
             ("{now}", "Thu, 01 Jan 1970 00:01:00 GMT"),
             ("{now-1m}", "Thu, 01 Jan 1970 00:00:00 GMT"),
             ("{now+1h}", "Thu, 01 Jan 1970 01:01:00 GMT"),
+            ("{now rfc850}", "Thursday, 01-Jan-70 00:01:00 GMT"),
+            ("{now+1d asctime}", "Fri Jan  2 00:01:00 1970"),
             ("{ab*3}", "ababab"),
             ("{tag}", "\"1\""),
             ("{open", "{open"),
         ] {
             assert_eq!(expand(text, &scope).expect(text), want);
         }
-        assert!(expand("{gat}", &scope).is_err());
+        for text in ["{gat}", "{now*1h}", "{now roman}"] {
+            assert!(expand(text, &scope).is_err(), "{text}");
+        }
     }
 }

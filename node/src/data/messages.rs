@@ -28,9 +28,20 @@ const HEALTH_PATH: &str = "/health";
 /// Records in one answer to a poll.
 const PAGE: usize = 1024;
 
+/// Where Envoy asks whether this node is to be asked anything else.
+const HEALTH: &str = "/larder/health";
+
+fn health(shared: &Shared) -> Response<Pieces> {
+    let status = if shared.is_stopping() { hyper::StatusCode::SERVICE_UNAVAILABLE } else { hyper::StatusCode::OK };
+    marked(status, Pieces::new(Bytes::new(), Bytes::new()))
+}
+
 /// Answers a request.
 pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Pieces> {
     let Ok(admission) = shared.requests.try_acquire() else { return refused(shared, Turned::Requests) };
+    if request.uri().path() == HEALTH && matches!(*request.method(), Method::GET | Method::HEAD) {
+        return health(shared);
+    }
     let outcome = if *request.method() == Method::POST {
         posted(shared, request, admission).await
     } else if request.headers().contains_key(SERVE) {

@@ -38,6 +38,8 @@ struct Held {
     trouble: Option<LogError>,
 }
 
+// Some is for logs that are not in this process.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 impl Tail {
     /// An empty log's, which keeps the newest `keep`.
     pub fn new(log: LogId, keep: usize) -> Self {

@@ -1,8 +1,10 @@
 //! What a URL says of a Redis: where it is, how to log in, how long to wait.
 //!
-//!     redis://[user:password@]host[:port][/db]
-//!     redis-sentinel://[user:password@]host[:port][,host[:port]…]/service[/db]
-//!     redis-cluster://[user:password@]host[:port][,host[:port]…]
+//! ```text
+//! redis://[user:password@]host[:port][/db]
+//! redis-sentinel://[user:password@]host[:port][,host[:port]…]/service[/db]
+//! redis-cluster://[user:password@]host[:port][,host[:port]…]
+//! ```
 //!
 //! With `rediss` in place of `redis`: over TLS. Parameters are checked here where store and log share them; the others are left
 //! to the caller. A parameter that nobody knows is an error, so that a typing error does not become a default.

@@ -21,6 +21,9 @@ use super::sentinel;
 /// Tries of one request in a cluster: a slot that moves costs one or two more.
 const CLUSTER_RETRIES: u32 = 3;
 
+/// What a request to a cluster may take longer than usual.
+const CLUSTER_LONGER: Duration = Duration::from_millis(250);
+
 /// Between these, in milliseconds.
 const CLUSTER_WAIT_MS: (u64, u64) = (2, 20);
 
@@ -61,29 +64,43 @@ impl Connector {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// A connection whose requests may take `longer` than usual (a request that blocks on the server).
+    /// A connection whose requests may take `longer` than usual (a request that blocks on the server, one with a limit of its own).
+    ///
+    /// In a cluster they may take so much longer than usual, and no more: there the same limit holds for finding out who has which slot,
+    /// and while that waits for a node that is silent, nobody is answered.
     pub async fn connect(&self, longer: Duration) -> Result<Way, Failure> {
         let address = &self.0.address;
         match &address.topology {
-            Topology::Single(host) => self.to_server(host, &address.login, address.db, longer).await.map(Way::One),
+            Topology::Single(host) => {
+                let mut connection = self.to_server(host, &address.login, address.db, longer).await?;
+                // Without a login, nothing was asked yet: a server that is stopped takes connections, too.
+                self.asked(cmd("PING"), &mut connection).await?;
+                Ok(Way::One(connection))
+            }
             Topology::Sentinel { sentinels, service } => {
                 let host = sentinel::master(self, sentinels, service).await?;
                 let connection = self.to_server(&host, &address.login, address.db, longer).await;
                 let mut connection = connection.map_err(|failure| named(&host, failure))?;
-                let (role,): (String,) = first(cmd("ROLE").query_async(&mut connection).await?)?;
+                let (role,): (String,) = first(self.asked(cmd("ROLE"), &mut connection).await?)?;
                 if role != "master" {
                     return Err(Failure::Unreachable(format!("{host} was named as the master and is a {role}")));
                 }
                 Ok(Way::One(connection))
             }
             Topology::Cluster(nodes) => {
-                let client = self.0.cluster(nodes, address.timeout + longer)?;
+                let client = self.0.cluster(nodes, address.timeout + longer.min(CLUSTER_LONGER))?;
                 // Connects to the nodes in the address, asks for the slots, connects to all masters.
                 let whole = (address.connect + address.timeout) * 3;
                 let connection = timeout(whole, client.get_async_connection()).await;
                 Ok(Way::Cluster(connection.map_err(|_| Failure::TimedOut)??))
             }
         }
+    }
+
+    /// The first answer over a connection, within the usual time.
+    async fn asked(&self, question: Cmd, connection: &mut MultiplexedConnection) -> Result<Value, Failure> {
+        let answer = timeout(self.0.address.timeout, question.query_async(connection)).await;
+        Ok(answer.map_err(|_| Failure::TimedOut)??)
     }
 
     pub(super) async fn to_sentinel(

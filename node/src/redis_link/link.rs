@@ -25,11 +25,23 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// A connection over which only failures came for so long is given up.
 const SILENT: Duration = Duration::from_millis(500);
 
+/// Every request has its own limit here; the connection's is beyond them all.
+const LONGER: Duration = Duration::from_secs(3600);
+
 /// A connection that is kept up.
-pub(crate) struct Link {
+pub(super) struct Link {
     shared: Arc<Shared>,
-    limit: Duration,
     keeper: JoinHandle<()>,
+}
+
+/// Why there is no answer.
+pub(super) enum NotSent {
+    /// There is no connection at present, for this reason.
+    Down(Failure),
+    /// The connection with this number was lost.
+    Lost(Failure, u64),
+    /// The answer is a failure, or there was none in time.
+    Failed(Failure),
 }
 
 struct Shared {
@@ -54,54 +66,39 @@ struct Up {
 }
 
 impl Link {
-    /// Begins to connect. No request takes longer than `limit`.
-    pub fn new(connector: Connector, limit: Duration) -> Self {
+    /// Begins to connect.
+    pub fn new(connector: Connector) -> Self {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::Down(Failure::Unreachable("not connected yet".to_owned()))),
             lost: Notify::new(),
             tried: Notify::new(),
         });
         let keeper = tokio::spawn(keep(connector, shared.clone()));
-        Self { shared, limit, keeper }
+        Self { shared, keeper }
     }
 
     /// Waits until it is connected or the first try has failed.
     pub async fn first_try(&self, at_most: Duration) {
         let tried = self.shared.tried.notified();
-        if matches!(*self.shared.lock(), State::Down(_)) {
+        if !self.is_up() {
             drop(timeout(at_most, tried).await);
         }
     }
 
-    /// Sends a request. Where the connection turns out to be lost (an idle one does not notice a restart of the server), sends it
-    /// once more over the next one: a request must be one that may be carried out twice.
-    pub async fn send<T, F, R>(&self, request: F) -> Result<T, Failure>
-    where
-        F: Fn(Way) -> R,
-        R: Future<Output = RedisResult<T>>,
-    {
-        let deadline = Instant::now() + self.limit;
-        let (failure, number) = match self.send_once(&request, deadline).await {
-            Ok(answer) => return Ok(answer),
-            Err((failure, None)) => return Err(failure),
-            Err((failure, Some(number))) => (failure, number),
-        };
-        self.next_try(number, deadline).await;
-        self.send_once(&request, deadline).await.map_err(|(again, _)| match again {
-            Failure::TimedOut => failure,
-            again => again,
-        })
+    /// Whether there is a connection.
+    pub fn is_up(&self) -> bool {
+        matches!(*self.shared.lock(), State::Up(_))
     }
 
-    /// Sends a request; where it fails because its connection was lost, says which that was.
-    async fn send_once<T, F, R>(&self, request: &F, deadline: Instant) -> Result<T, (Failure, Option<u64>)>
+    /// Sends a request, which ends by the deadline.
+    pub async fn send<T, F, R>(&self, deadline: Instant, request: &F) -> Result<T, NotSent>
     where
         F: Fn(Way) -> R,
         R: Future<Output = RedisResult<T>>,
     {
         let (way, number) = match &*self.shared.lock() {
             State::Up(up) => (up.way.clone(), up.number),
-            State::Down(failure) => return Err((failure.clone(), None)),
+            State::Down(failure) => return Err(NotSent::Down(failure.clone())),
         };
         match timeout_at(deadline, request(way)).await {
             Ok(Ok(answer)) => {
@@ -112,17 +109,17 @@ impl Link {
                 let breaks = Failure::breaks(&error);
                 let failure = Failure::from(error);
                 let lost = self.shared.failed(number, &failure, breaks);
-                Err((failure, (breaks && lost).then_some(number)))
+                Err(if breaks && lost { NotSent::Lost(failure, number) } else { NotSent::Failed(failure) })
             }
             Err(_) => {
                 self.shared.failed(number, &Failure::TimedOut, false);
-                Err((Failure::TimedOut, None))
+                Err(NotSent::Failed(Failure::TimedOut))
             }
         }
     }
 
     /// Waits for the outcome of the try after this connection.
-    async fn next_try(&self, number: u64, deadline: Instant) {
+    pub async fn next_try(&self, number: u64, deadline: Instant) {
         let tried = self.shared.tried.notified();
         if !matches!(&*self.shared.lock(), State::Up(up) if up.number != number) {
             drop(timeout_at(deadline, tried).await);
@@ -174,27 +171,33 @@ impl Shared {
 }
 
 async fn keep(connector: Connector, shared: Arc<Shared>) {
-    let mut wait = RETRY_MIN;
+    // Connections that are lost at once, and tries that fail, each in a row.
+    let (mut short, mut failed) = (0, 0);
     for number in 1.. {
-        // A connection that is lost at once must not be made again at once.
-        let began = Instant::now();
-        match connector.connect(Duration::ZERO).await {
+        match connector.connect(LONGER).await {
             Ok(way) => {
+                let began = Instant::now();
                 *shared.lock() = State::Up(Up { way, number, failing: None });
                 shared.tried.notify_waiters();
                 shared.lost.notified().await;
-                if began.elapsed() > RETRY_MAX {
-                    wait = RETRY_MIN;
-                    continue;
+                failed = 0;
+                short = if began.elapsed() > RETRY_MAX { 0 } else { short + 1 };
+                if short > 0 {
+                    sleep(wait(short)).await;
                 }
             }
             Err(failure) => {
                 tracing::debug!(?failure, "no connection to Redis");
                 *shared.lock() = State::Down(failure);
                 shared.tried.notify_waiters();
+                failed += 1;
+                sleep(wait(failed)).await;
             }
         }
-        sleep(wait).await;
-        wait = (wait * 2).min(RETRY_MAX);
     }
+}
+
+/// How long to wait after so many failures in a row.
+fn wait(failures: u32) -> Duration {
+    RETRY_MIN.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(RETRY_MAX)
 }

@@ -14,9 +14,10 @@ mod address;
 mod connect;
 mod failure;
 mod link;
+mod pool;
 mod sentinel;
 
 pub(crate) use address::{Address, redacted};
 pub(crate) use connect::{Connector, Way};
 pub(crate) use failure::Failure;
-pub(crate) use link::Link;
+pub(crate) use pool::Pool;

@@ -11,6 +11,8 @@ pub mod disk;
 pub mod memcached;
 pub mod memory;
 mod open;
+#[cfg(feature = "redis")]
+pub mod redis;
 // Not every store needs every kind of parameter.
 #[cfg_attr(not(feature = "memcached"), allow(dead_code))]
 mod url;

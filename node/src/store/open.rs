@@ -5,6 +5,10 @@
 //! | `memory:` | `bytes=256MiB` |
 //! | `disk:/path` | `bytes=10GiB` of files, `memory=256MiB`, `timeout=1s` |
 //! | `memcached://host:port,host2:port2` | `connect=250ms`, `timeout=100ms`, `connections=16` to each server |
+//! | `redis://user:password@host:port/db` | `connect=250ms`, `timeout=100ms`, `connections=2`, `prefix=larder` |
+//! | `redis-sentinel://…@host:port,host2:port2/service/db` | as well, and the sentinels' own `sentinel-user`, `sentinel-password` |
+//! | `redis-cluster://…@host:port,host2:port2` | as `redis` |
+//! | `rediss://…`, `rediss-sentinel://…`, `rediss-cluster://…` | as well, over TLS, and `ca=/file` for a private authority |
 //!
 //! A disk store's path is taken as it is, up to the `?`.
 
@@ -20,12 +24,14 @@ const SCHEMES: &str = "memory:, disk:/path, memcached://host, redis://host, redi
 
 /// Opens a store. A server that is not there yet is no error: the store then is one that cannot be reached.
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    if url.starts_with("redis") {
+        return redis(url).await;
+    }
     let url = StoreUrl::parse(url)?;
     match url.scheme {
         memory::KIND => memory(url),
         "disk" => disk(url).await,
         "memcached" => memcached(url),
-        "redis" | "rediss" | "redis-sentinel" | "redis-cluster" => redis(url).await,
         scheme => Err(OpenError::wrong("the scheme", scheme, format!("one of: {SCHEMES}"))),
     }
 }
@@ -122,10 +128,20 @@ fn memcached(url: StoreUrl<'_>) -> Result<Arc<dyn Store>, OpenError> {
 }
 
 /// Redis and Valkey: one server, Sentinel, Cluster.
-async fn redis(url: StoreUrl<'_>) -> Result<Arc<dyn Store>, OpenError> {
-    Err(not_built(&url))
+#[cfg(feature = "redis")]
+async fn redis(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    use crate::redis_link::redacted;
+
+    let opened = super::redis::RedisStore::open(url).await;
+    Ok(Arc::new(opened.map_err(|why| OpenError::wrong("the URL", redacted(url), format!("a Redis URL ({why})")))?))
 }
 
+#[cfg(not(feature = "redis"))]
+async fn redis(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    Err(not_built(&StoreUrl::parse(url)?))
+}
+
+#[cfg(not(all(feature = "disk", feature = "memcached", feature = "redis")))]
 fn not_built(url: &StoreUrl<'_>) -> OpenError {
     OpenError::wrong("the scheme", url.scheme, "a store that this build contains (see the features of larder-node)")
 }

@@ -110,7 +110,7 @@ async fn two_larders_share_a_redis_by_prefix() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_comes_back_empty_is_a_new_identity_for_all_nodes() {
-    let mut server = Server::redis(&[]);
+    let server = Server::redis(&[]);
     let (a, b) = (opened(&url(&server)).await, opened(&url(&server)).await);
     let old = append(&*a, &[tag(1), tag(2)]).await;
     server.kill();
@@ -125,7 +125,7 @@ async fn a_redis_that_comes_back_empty_is_a_new_identity_for_all_nodes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_comes_back_with_its_data_is_the_same_log() {
-    let mut server = Server::redis(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let server = Server::redis(&["--appendonly", "yes", "--appendfsync", "always"]);
     let log = opened(&url(&server)).await;
     let start = head(&*log).await;
     let old = append(&*log, &[tag(1), tag(2)]).await;
@@ -165,7 +165,7 @@ async fn what_is_lost_while_the_connection_lives_is_noticed() {
 /// As after a failover to a replica that was behind: this node saw records that are not there, and others are in their place.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_records_under_numbers_that_were_seen_are_noticed() {
-    let mut server = Server::redis(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let server = Server::redis(&["--appendonly", "yes", "--appendfsync", "always"]);
     let log = opened(&url(&server)).await;
     append(&*log, &[tag(1)]).await;
     let manifest = server.folder.path().join("appendonlydir");
@@ -230,7 +230,7 @@ async fn a_frozen_redis_costs_its_time_limit_and_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_may_be_opened_before_its_redis_is_there() {
-    let mut server = Server::redis(&[]);
+    let server = Server::redis(&[]);
     server.kill();
     let began = Instant::now();
     let log = open(&url(&server)).await.unwrap();
@@ -254,7 +254,7 @@ async fn a_password_is_used_and_never_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_by_sentinel_is_followed() {
-    let mut watched = Watched::start();
+    let watched = Watched::start();
     let url = format!("redis-sentinel://{}", watched.address());
     let (a, b) = (opened(&url).await, opened(&url).await);
     let start = head(&*a).await;
@@ -275,7 +275,7 @@ async fn a_failover_by_sentinel_is_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_that_loses_a_purge_is_a_new_identity() {
-    let mut watched = Watched::start();
+    let watched = Watched::start();
     let url = format!("redis-sentinel://{}", watched.address());
     let log = opened(&url).await;
     append(&*log, &[tag(1)]).await;

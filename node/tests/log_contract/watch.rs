@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Asks until the answer is yes.
+#[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "for servers"))]
 pub async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
     let end = Instant::now() + DEADLINE;
     let mut tick = tokio::time::interval(Duration::from_millis(5));

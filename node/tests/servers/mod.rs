@@ -5,6 +5,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -16,7 +17,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub struct Server {
     program: &'static str,
     args: Vec<String>,
-    child: Child,
+    child: Mutex<Child>,
     pub port: u16,
     pub folder: TempDir,
 }
@@ -71,15 +72,15 @@ impl Server {
 
     /// Starts it; waits until it answers.
     pub fn start(program: &'static str, args: Vec<String>, port: u16, folder: TempDir) -> Self {
-        let child = spawn(program, &args, folder.path());
-        let mut server = Self { program, args, child, port, folder };
+        let child = Mutex::new(spawn(program, &args, folder.path()));
+        let server = Self { program, args, child, port, folder };
         server.wait_ready();
         server
     }
 
-    fn wait_ready(&mut self) {
+    fn wait_ready(&self) {
         until("the server answers", || {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child().try_wait().unwrap() {
                 panic!("{} {:?} ended: {status}\n{}", self.program, self.args, self.log());
             }
             // A server with a password or with TLS answers as well, in its way.
@@ -110,14 +111,15 @@ impl Server {
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    pub fn kill(&self) {
+        let mut child = self.child();
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// Starts it again after [`Server::kill`], with the same port and folder.
-    pub fn start_again(&mut self) {
-        self.child = spawn(self.program, &self.args, self.folder.path());
+    pub fn start_again(&self) {
+        *self.child() = spawn(self.program, &self.args, self.folder.path());
         self.wait_ready();
     }
 
@@ -131,8 +133,12 @@ impl Server {
         self.signal("-CONT");
     }
 
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &self.child().id().to_string()]).status().unwrap().success());
     }
 }
 
@@ -141,8 +147,9 @@ impl Drop for Server {
         if std::thread::panicking() {
             eprintln!("--- {} at port {} wrote:\n{}", self.program, self.port, self.log());
         }
-        drop(self.child.kill());
-        drop(self.child.wait());
+        let mut child = self.child();
+        drop(child.kill());
+        drop(child.wait());
     }
 }
 

@@ -15,6 +15,17 @@ mod flood;
 mod memcached_nonsense;
 #[cfg(feature = "memcached")]
 mod memcached_twice;
+#[cfg(feature = "redis")]
+mod redis_cluster;
+#[cfg(feature = "redis")]
+mod redis_sentinel;
+#[cfg(feature = "redis")]
+mod redis_speed;
+#[cfg(feature = "redis")]
+mod redis_tls;
+#[cfg(feature = "redis")]
+#[path = "../servers/mod.rs"]
+mod servers;
 mod subject;
 
 /// Makes a test of every contract named, each against a new subject.
@@ -81,3 +92,15 @@ every_store!(memcached, crate::subject::memcached::Memcached::patient().await);
 store_with_bytes_in_reach!(memcached_garbage, crate::subject::memcached::Memcached::patient().await);
 #[cfg(feature = "memcached")]
 store_on_a_server!(memcached_faults, crate::subject::memcached::Memcached::start(1).await);
+
+#[cfg(feature = "redis")]
+every_store!(redis, crate::subject::redis::Redis::patient());
+#[cfg(feature = "redis")]
+store_with_bytes_in_reach!(redis_garbage, crate::subject::redis::Redis::patient());
+#[cfg(feature = "redis")]
+store_on_a_server!(redis_faults, crate::subject::redis::Redis::hurried());
+
+#[cfg(feature = "redis")]
+every_store!(redis_in_cluster, crate::subject::redis::Redis::cluster());
+#[cfg(feature = "redis")]
+store_with_bytes_in_reach!(redis_in_cluster_garbage, crate::subject::redis::Redis::cluster());

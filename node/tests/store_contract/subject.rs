@@ -9,6 +9,8 @@ pub mod disk;
 pub mod memcached;
 pub mod memory;
 pub mod process;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -80,13 +82,15 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes that are different at every place and for every seed, all values among them.
 pub fn bytes(seed: u64, length: usize) -> bytes::Bytes {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut next = || {
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        (state >> 24) as u8
-    };
-    (0..length).map(|_| next()).collect()
+        bytes.extend_from_slice(&state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_be_bytes());
+    }
+    bytes.truncate(length);
+    bytes.into()
 }
 
 /// Asks again and again until the answer is yes. Fails the test when it never is.

@@ -64,9 +64,14 @@ pub fn follow(root: u32, now: Timestamp, plugin: &Rc<Plugin>, cache: &SharedCach
         }
     });
     let Some(settings) = plugin.settings.cluster.as_ref().filter(|_| due) else { return };
-    let position = cache.borrow().worker.purges.position();
-    let message = Poll { worker: name(), position, wait_for: settings.poll };
-    let timeout = Millis(settings.poll.0.saturating_add(TRAVEL.0));
+    let (position, is_current) = {
+        let worker = &cache.borrow().worker;
+        (worker.purges.position(), worker.is_current(now))
+    };
+    // Where memory waits for a word from the log, any word will do.
+    let wait_for = if is_current { settings.poll } else { Millis(0) };
+    let message = Poll { worker: name(), position, wait_for };
+    let timeout = Millis(wait_for.0.saturating_add(TRAVEL.0));
     let call = Call { path: Poll::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout };
     run(root, Errand { call, plugin: plugin.clone(), cache: cache.clone(), purpose: Purpose::Follow(Follower) });
 }

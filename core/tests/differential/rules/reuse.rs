@@ -1,9 +1,11 @@
 //! Does the stored response answer the second request, and what is asked where it does not?
 
+use larder_core::Timestamp;
 use larder_core::field::date;
 
 use super::Question::{Conditions, Reused};
 use super::{Rule, Seen, contradicts_itself};
+use crate::case::ARRIVAL;
 use crate::sides;
 
 /// What responses of these cases vary by.
@@ -156,7 +158,10 @@ pub const RULES: &[Rule] = &[
         section: "RFC 9110 8.8.2, 13.1.3",
         question: Conditions,
         explains: |seen| {
-            let dated = seen.case.all("last-modified").all(|value| date::parse(value.as_bytes()).is_some());
+            let dated = seen
+                .case
+                .all("last-modified")
+                .all(|value| date::parse(value.as_bytes(), Timestamp::from_secs(ARRIVAL)).is_some());
             !dated && (seen.we_ask_for_stored() || (!seen.case.has("etag") && seen.we_ask_for_nothing_stored()))
         },
     },

@@ -1,5 +1,6 @@
 //! May the response be stored?
 
+use larder_core::Timestamp;
 use larder_core::field::date;
 
 use super::Question::Stored;
@@ -132,7 +133,7 @@ impl Seen<'_> {
     /// heuristics either.
     fn has_no_lifetime(&self) -> bool {
         let case = self.case;
-        let parsed = |name| case.all(name).map(|value| date::parse(value.as_bytes()));
+        let parsed = |name| case.all(name).map(|value| date::parse(value.as_bytes(), Timestamp::from_secs(ARRIVAL)));
         if says_no_number(case) || case.says("s-maxage=0") || (case.says("max-age=0") && !case.names("s-maxage")) {
             return true;
         }

@@ -25,7 +25,7 @@ use self::follow::{Follower, NOWHERE};
 use self::script::{Append, Seen};
 use super::tail::Tail;
 use super::{KEEP_DEFAULT, Log, LogError, LogId, Position, Read, encode};
-use crate::redis_link::{Address, Connector, Failure, Link};
+use crate::redis_link::{Address, Connector, Failure, Pool};
 
 const KIND: &str = "redis";
 
@@ -41,7 +41,7 @@ const KEEP_MAX: usize = 16 << 20;
 /// A log in Redis or Valkey.
 pub struct RedisLog {
     shared: Arc<Shared>,
-    link: Link,
+    pool: Pool,
     timeout: Duration,
     follower: JoinHandle<()>,
 }
@@ -71,10 +71,10 @@ impl RedisLog {
         shared.tail.set_trouble(Some(LogError::Unreachable { log: KIND, why }));
         let connector = Connector::new(address)?;
         let follower = Follower::new(shared.clone(), connector.clone(), lag);
-        let link = Link::new(connector, timeout);
-        let log = Self { shared, link, timeout, follower: tokio::spawn(follower.run()) };
+        let follower = tokio::spawn(follower.run());
         // Long enough for a Redis that is there.
-        log.link.first_try(connect + timeout).await;
+        let pool = Pool::new(&connector, 1, connect + timeout).await;
+        let log = Self { shared, pool, timeout, follower };
         log.shared.tail.well(connect + timeout).await;
         Ok(log)
     }
@@ -93,7 +93,8 @@ impl Log for RedisLog {
         }
         let mark = getrandom::u64().map_err(|error| LogError::Refused { log: KIND, why: error.to_string() })?;
         let (seen, script) = (self.shared.seen(), &self.shared.script);
-        let found = self.link.send(|way| script.call(way, seen.clone(), mark, &encoded)).await.map_err(failed)?;
+        let found =
+            self.pool.send(self.timeout, |way| script.call(way, seen.clone(), mark, &encoded)).await.map_err(failed)?;
         // The records come back over the follower's connection. When this node cannot know of them, it must not say that
         // they count.
         match self.shared.tail.reached(found.head, self.timeout).await {
@@ -112,7 +113,7 @@ impl Log for RedisLog {
             // The reader has heard of records, from another node, that this one has not. Either they are on their way, or the
             // log has lost them, which the script finds out.
             let (seen, script) = (Seen { log: Some(log), head: from, mark: Vec::new() }, &self.shared.script);
-            self.link.send(|way| script.call(way, seen.clone(), 0, &[])).await.map_err(failed)?;
+            self.pool.send(self.timeout, |way| script.call(way, seen.clone(), 0, &[])).await.map_err(failed)?;
         }
         self.shared.tail.read(log, from, max, wait).await
     }

@@ -12,9 +12,8 @@ use larder_core::time::Timestamp;
 /// Locked apart from one another, and grown apart: a table that grows is copied while it is locked.
 const SHARDS: usize = 64;
 
-/// What an entry costs: 24 bytes and a control byte in a table that is between 7/16 and 7/8 full, and 8 bytes in its
-/// segment's list of names, which grows by doubling.
-pub const ENTRY_BYTES: u64 = 64;
+/// What an entry costs: 24 bytes and a control byte in a table that is between 7/16 and 7/8 full.
+pub const ENTRY_BYTES: u64 = 48;
 
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +106,37 @@ impl Index {
 
     fn write(&self, hash: u64) -> Option<RwLockWriteGuard<'_, Slots>> {
         Some(self.shards.get(shard_of(hash))?.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Which names have been asked for since they were put, nearly: a bit for each of many hashes. Two names with one bit cost or win
+/// a second chance they should not have; nothing else hangs on it.
+pub struct Touched(Vec<AtomicU64>);
+
+impl Touched {
+    /// Bits for so many names.
+    pub fn new(names: u64) -> Self {
+        let words = usize::try_from(names.div_ceil(64)).unwrap_or(1).max(1);
+        Self((0..words).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    pub fn touch(&self, hash: u64) {
+        let (word, bit) = self.place(hash);
+        if let Some(word) = word.filter(|word| word.load(Ordering::Relaxed) & bit == 0) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was touched. It is not any more.
+    pub fn take(&self, hash: u64) -> bool {
+        let (word, bit) = self.place(hash);
+        word.is_some_and(|word| word.fetch_and(!bit, Ordering::Relaxed) & bit != 0)
+    }
+
+    fn place(&self, hash: u64) -> (Option<&AtomicU64>, u64) {
+        let bits = self.0.len() as u64 * 64;
+        let place = hash % bits.max(1);
+        (usize::try_from(place / 64).ok().and_then(|word| self.0.get(word)), 1 << (place % 64))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The store on disk: memory before files, bounded in both, there again after a restart.
 //!
-//! **What it is.** A log of segment files with an index in memory (the design of Bitcask, with whole files dropped oldest first as
-//! nginx's and Varnish's disk caches and CacheLib's large-object engine do). A put is one write at the end of one file; a get is one
-//! read at a known place; room is made by unlinking the oldest file; nothing is ever compacted or scanned. `record` is the format,
+//! **What it is.** A log of segment files with an index in memory (Bitcask's design, with the oldest file
+//! dropped instead of files merged). A put is one write at the end of one file; a get is one
+//! read at a known place; room is made by unlinking the oldest file, of which what is in use is written again; nothing is ever scanned. `record` is the format,
 //! `log` the files, `index` where names are, `recovery` the start.
 //!
 //! **What holds.** When `put` or `remove` returns, the kernel has the bytes: they survive the process being killed at any moment,
@@ -11,15 +11,15 @@
 //! and never other bytes under a name. (Where a damaged head hides later records of its file, an older value of a name may be found
 //! in their place.) One process at a time: the folder is locked. Every operation has a time limit, though the disk may not.
 //!
-//! **Memory.** `memory=` holds both the index (64 bytes a name, three quarters of the memory at most: beyond that the oldest file goes)
-//! and, with what is left, the values last put or read.
+//! **Memory.** `memory=` holds both the index (64 bytes a record, three quarters of the memory at most: beyond that the oldest file
+//! goes) and, with what is left, the values last put or read. 10 GiB of 1 KB values want 700 MiB; of 16 KB values, 40 MiB.
 //!
-//! **Why not a crate.** Looked at in November 2026. foyer 0.22.6 acknowledges before it writes, and drops what does not fit its flush buffer under a
-//! burst in its default configuration, reporting success (foyer-rs/foyer#1334, open); with its crash under load (#1095) that fails
-//! "what was acknowledged survives". fjall 3.1.13 has the FIFO compaction that bounds bytes, but only for keys in rising order and
-//! without updates (its documentation); with hashes for keys it asserts and poisons its locks (fjall-rs/lsm-tree#310, open). Its levelled
-//! trees have no bound in bytes. redb needs an fsync for what survives a kill, and pages of its file are never in the order of age. cacache is a file and an
-//! index entry for each value, unbounded. What a cache needs of all these is less than what they are: the files here are 600 lines.
+//! **Why not a crate.** Looked at in November 2026. foyer 0.22.6 acknowledges before it writes, and drops what does not fit its flush
+//! buffer under a burst in its default configuration, reporting success (foyer-rs/foyer#1334, open); so "what was acknowledged
+//! survives" cannot be had. fjall 3.1.13 has the FIFO compaction that bounds bytes, but only for keys in rising order and without
+//! updates (its documentation); otherwise it asserts, and its locks are poisoned (fjall-rs/lsm-tree#310, open). redb and cacache
+//! were not tried: neither has a bound in bytes or an order of age. What a cache needs of these is less than what they are: this
+//! folder is a thousand lines.
 
 mod index;
 mod log;
@@ -39,8 +39,8 @@ use bytes::Bytes;
 use larder_core::time::Timestamp;
 use tokio::sync::Semaphore;
 
-use self::index::{ENTRY_BYTES, Index};
-use self::log::{Failure, Files, Limits, Log};
+use self::index::{ENTRY_BYTES, Index, Touched};
+use self::log::{Failure, Files, Limits, Log, RECORD_BYTES};
 use self::record::{HEAD_AND_NAME_BYTES_MAX, Head, name_hash};
 use super::memory::{self, Shelf};
 use super::{Name, Store, StoreError, Usage};
@@ -197,14 +197,16 @@ struct Disk {
     log: Mutex<Log>,
     files: Arc<Files>,
     index: Arc<Index>,
+    touched: Arc<Touched>,
     shelf: Shelf,
     clock: Box<dyn Clock>,
     limits: Limits,
     memory_bytes_max: u64,
-    /// The index's entries when the values were last made to fit beside it.
-    entries_fitted: AtomicU64,
-    /// Of the files and of what went, for whoever must not wait for the log.
+    /// What the index took when the values were last made to fit beside it.
+    index_bytes_fitted: AtomicU64,
+    /// Copies of what the log counts, for whoever must not wait for it.
     disk_bytes: AtomicU64,
+    records: AtomicU64,
     evictions: AtomicU64,
     /// Held for as long as the store is open; the lock goes with the process, however it ends.
     _lock: File,
@@ -218,18 +220,21 @@ impl Disk {
         let limits = Limits::new(options.bytes_max.max(BYTES_MIN), memory_bytes_max / 4 * 3);
         let index = Arc::new(Index::new());
         let found = recovery::recover(folder, &index, clock.now()).map_err(refused)?;
-        let mut log = Log::new(PathBuf::from(folder), limits, index.clone(), found);
+        let touched = Arc::new(Touched::new(limits.records_max));
+        let mut log = Log::new(PathBuf::from(folder), limits, index.clone(), touched.clone(), found);
         // Also what a smaller limit than the last time leaves no room for.
         log.drop_expired(clock.now()).and_then(|()| log.make_room(0, clock.now())).map_err(refused)?;
         let disk = Self {
             files: log.files(),
             index,
+            touched,
             shelf: Shelf::new(memory_bytes_max),
             clock,
             limits,
             memory_bytes_max,
-            entries_fitted: AtomicU64::new(0),
+            index_bytes_fitted: AtomicU64::new(0),
             disk_bytes: AtomicU64::new(log.bytes()),
+            records: AtomicU64::new(log.records()),
             evictions: AtomicU64::new(0),
             log: Mutex::new(log),
             _lock: lock,
@@ -243,7 +248,9 @@ impl Disk {
     }
 
     fn in_memory(&self, name: &Name) -> Option<Bytes> {
-        self.shelf.get(name, self.clock.now())
+        let value = self.shelf.get(name, self.clock.now())?;
+        self.touched.touch(name_hash(name));
+        Some(value)
     }
 
     fn is_on_disk(&self, name: &Name) -> bool {
@@ -281,6 +288,7 @@ impl Disk {
         if head.name != *name || head.until <= self.clock.now() {
             return Ok(None);
         }
+        self.touched.touch(hash);
         let value = Bytes::from(record).slice(head.value_at()..);
         self.index.while_it_is(hash, slot, || self.keep_in_memory(name, &value, head.until));
         Ok(Some(value))
@@ -294,8 +302,8 @@ impl Disk {
             log.append(&head, value, now, || self.keep_in_memory(name, value, until))?;
             self.note(&log);
         }
-        let changed = self.index.entries().abs_diff(self.entries_fitted.load(Ordering::Relaxed));
-        if changed * ENTRY_BYTES >= self.memory_bytes_max / FITTING_SHARE {
+        let changed = self.index_bytes().abs_diff(self.index_bytes_fitted.load(Ordering::Relaxed));
+        if changed >= self.memory_bytes_max / FITTING_SHARE {
             self.fit_shelf();
         }
         Ok(())
@@ -341,17 +349,19 @@ impl Disk {
     }
 
     fn fit_shelf(&self) {
-        self.entries_fitted.store(self.index.entries(), Ordering::Relaxed);
-        let index_bytes = self.index_bytes() + self.memory_bytes_max / FITTING_SHARE;
-        self.shelf.set_bytes_max(self.memory_bytes_max.saturating_sub(index_bytes));
+        let index_bytes = self.index_bytes();
+        self.index_bytes_fitted.store(index_bytes, Ordering::Relaxed);
+        let reserved = index_bytes + self.memory_bytes_max / FITTING_SHARE;
+        self.shelf.set_bytes_max(self.memory_bytes_max.saturating_sub(reserved));
     }
 
     fn index_bytes(&self) -> u64 {
-        self.index.entries() * ENTRY_BYTES
+        self.index.entries() * ENTRY_BYTES + self.records.load(Ordering::Relaxed) * RECORD_BYTES
     }
 
     fn note(&self, log: &Log) {
         self.disk_bytes.store(log.bytes(), Ordering::Relaxed);
+        self.records.store(log.records(), Ordering::Relaxed);
         self.evictions.store(log.evictions(), Ordering::Relaxed);
     }
 

@@ -165,6 +165,42 @@ async fn damage_under_an_open_store_is_a_miss() {
     assert!((1000..2500).contains(&found), "{found}");
 }
 
+/// With the list of heads, without it, and with one that is damaged or of another file: the same values.
+#[tokio::test]
+async fn a_list_of_heads_changes_nothing_but_the_time() {
+    let place = Place::new();
+    let store = place.open();
+    for number in 0..1000 {
+        put(&store, &format!("n{number}"), number % 500).await;
+    }
+    store.remove(&name("n7")).await.expect("remove");
+    drop(store);
+    let lists: Vec<_> = place.segments().iter().map(|path| log::list_of(path)).filter(|path| path.exists()).collect();
+    assert!(lists.len() > 3);
+    let all_there = || async {
+        let store = place.open();
+        for number in 0..1000 {
+            let expected = (number != 7).then(|| value(number % 500));
+            assert_eq!(get(&store, &format!("n{number}")).await, expected, "n{number}");
+        }
+    };
+    all_there().await;
+    let mut damaged = fs::read(&lists[0]).expect("read");
+    damaged[200] ^= 1;
+    fs::write(&lists[0], damaged).expect("write");
+    fs::copy(&lists[3], &lists[1]).expect("copy");
+    fs::write(&lists[2], b"").expect("write");
+    all_there().await;
+    assert!(!lists[0].exists() && !lists[1].exists() && !lists[2].exists() && lists[3].exists());
+    lists.iter().for_each(|list| drop(fs::remove_file(list)));
+    all_there().await;
+    // A list without its segment goes.
+    let orphan = place.folder.path().join("larder-0000ffff.heads");
+    fs::write(&orphan, b"x").expect("write");
+    all_there().await;
+    assert!(!orphan.exists());
+}
+
 #[tokio::test]
 async fn other_files_are_left_alone_and_other_formats_removed() {
     let place = Place::new();

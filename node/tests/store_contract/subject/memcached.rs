@@ -20,14 +20,16 @@ pub struct Memcached {
 }
 
 impl Memcached {
-    /// So many servers, with the time limits of the defaults.
+    /// So many servers, with a time limit that a busy machine does not reach by itself.
     pub async fn start(servers: usize) -> Self {
         let mut started = Vec::new();
         for _ in 0..servers {
             let port = free_port();
             started.push(Server::start(port, move || command(port)).await);
         }
-        Self { servers: started, options: MemcachedOptions::default() }
+        let second = Duration::from_secs(1);
+        let options = MemcachedOptions { connect: second, timeout: second, ..MemcachedOptions::default() };
+        Self { servers: started, options }
     }
 
     /// For contracts that are about values: a busy machine must not make them late.

@@ -1,0 +1,127 @@
+//! Nodes of the cluster as processes of their own, so that they can be killed and halted.
+//!
+//! The process is the test's own program, begun anew with a variable that makes it a node: see [`be_a_node_if_asked`].
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use larder_core::cluster::message::{Message, Purge, PurgeAnswer};
+use larder_core::purge::{Mode, Position, Scope};
+use larder_node::{Config, Node};
+
+use super::client::Client;
+
+const ASKED: &str = "LARDER_TEST_NODE";
+/// The name of the test that every program with nodes has: it is what the new process runs.
+const TEST: &str = "a_node_in_a_process_of_its_own";
+
+/// A node in a process.
+#[derive(Debug)]
+pub struct NodeProcess {
+    child: Child,
+    port: u16,
+}
+
+/// The body of the test [`TEST`]: a node, should this process have been begun for that.
+///
+/// # Panics
+/// If the node cannot start.
+pub fn be_a_node_if_asked() {
+    let Ok(port) = std::env::var(ASKED) else { return };
+    let port: u16 = port.parse().expect("a port");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let data = SocketAddr::from(([127, 0, 0, 1], port));
+        let config = Config { data, admin: None, ..Config::in_memory().expect("a configuration") };
+        let node = Node::start(config).await.expect("a node");
+        println!("\nlistens on {}", node.data.port());
+        std::future::pending::<()>().await;
+    });
+}
+
+impl NodeProcess {
+    /// Starts a node in memory on a free port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start() -> Self {
+        Self::start_on(0)
+    }
+
+    /// Starts a node in memory on this port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_on(port: u16) -> Self {
+        let program = std::env::current_exe().expect("this program");
+        let mut child = Command::new(program)
+            .args(["--exact", TEST, "--nocapture"])
+            .env(ASKED, port.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program once more");
+        let out = BufReader::new(child.stdout.take().expect("its output"));
+        let said = out.lines().map_while(Result::ok).find_map(|line| line.strip_prefix("listens on ")?.parse().ok());
+        Self { child, port: said.expect("it says where it listens") }
+    }
+
+    /// Where it listens.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its endpoint in the words of Envoy's configuration.
+    pub fn endpoint(&self) -> String {
+        endpoint(self.port)
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Halts it: connections stay, nothing answers.
+    pub fn halt(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill can be run");
+        assert!(status.success(), "kill -{name} {pid}");
+    }
+
+    /// Purges, as a worker would. Returns when it is in the log.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn purge(&self, scope: Scope, mode: Mode) -> Position {
+        let message = Purge { who: "test".into(), token: None, purges: vec![(scope, mode)] };
+        let mut client = Client::connect(self.port).expect("the node listens");
+        let got = client.call("POST", Purge::PATH, &[], &message.encode()).expect("the node answers");
+        match PurgeAnswer::decode(got.body.into()) {
+            Some(PurgeAnswer::Done(position)) => position,
+            other => panic!("not purged: {other:?}"),
+        }
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// An endpoint of this machine in the words of Envoy's configuration.
+pub fn endpoint(port: u16) -> String {
+    format!("{{ endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }} }} }}")
+}

@@ -1,0 +1,376 @@
+//! The module and a real node of the cluster: what one worker stores another serves, who may fill, what purges do, and that
+//! a cluster that is dead, slow or talks nonsense is never a client's trouble.
+
+use std::time::Duration;
+
+use larder_core::purge::{Mode, Scope};
+use larder_host_tests::cluster::{CLUSTER, Cluster};
+use larder_host_tests::envoy::module_path;
+use larder_host_tests::host::{Config, Host, Plugin, Request, Response, Route, StreamId};
+
+const POLICY: &str = r#"{
+  "cluster": { "name": "larder_nodes", "reroute_above": "4KiB" },
+  "policy": {
+    "version": 1,
+    "name": "shared",
+    "routes": [
+      { "name": "slow", "path": "/slow/{id}", "ttl": "10s", "stale": { "while_revalidate": "1h", "if_error": "1h" } },
+      { "name": "item", "path": "/items/{id}", "ttl": "60s", "tags": ["item:{id}"],
+        "invalidate": { "tags": ["item:{id}"] } }
+    ]
+  }
+}"#;
+
+const LOOKUP: &str = "/larder/lookup";
+const STORE: &str = "/larder/store";
+const PURGE: &str = "/larder/purge";
+const POLL: &str = "/larder/poll";
+
+fn host() -> Host {
+    let plugin = Plugin::from_file(module_path()).expect("the module can be loaded");
+    let routes = vec![Route::new("/", CLUSTER).when_header("x-larder-serve", None), Route::new("/", "origin")];
+    let config = Config { routes, clusters: vec![CLUSTER.into()], ..Config::new(POLICY) };
+    Host::start(&plugin, config).expect("the configuration is fine")
+}
+
+/// An Envoy that follows the purge log already.
+fn following(cluster: &mut Cluster) -> Host {
+    let mut host = host();
+    let first = get(&mut host, cluster, "/uncached");
+    assert!(host.upstream(first).is_some());
+    host.respond(first, Response::new(200).header("cache-control", "no-store"));
+    cluster.pass(&mut host, Duration::from_millis(200));
+    assert!(host.calls().iter().any(|call| call.path() == POLL), "the log is followed");
+    host
+}
+
+fn get(host: &mut Host, cluster: &mut Cluster, path: &str) -> StreamId {
+    let stream = host.request(0, Request::get(path));
+    cluster.carry(host);
+    stream
+}
+
+fn answer(body: &str) -> Response {
+    Response::new(200).header("etag", "\"1\"").body(body)
+}
+
+fn fill(host: &mut Host, cluster: &mut Cluster, path: &str, body: &str) {
+    let stream = get(host, cluster, path);
+    assert!(host.upstream(stream).is_some(), "not stored yet");
+    host.respond(stream, answer(body));
+    assert_eq!(host.client(stream).text(), body);
+    cluster.carry(host);
+}
+
+fn status(host: &Host, stream: StreamId) -> String {
+    host.client(stream).header("cache-status").unwrap_or_default()
+}
+
+/// What a client gets without the origin being asked.
+fn stored(host: &mut Host, cluster: &mut Cluster, path: &str) -> Option<String> {
+    let stream = get(host, cluster, path);
+    let answered = host.upstream(stream).is_none().then(|| host.client(stream).text());
+    if answered.is_none() {
+        host.client_gone(stream);
+        cluster.carry(host);
+    }
+    answered
+}
+
+#[test]
+fn what_one_envoy_stores_another_serves() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    fill(&mut one, &mut cluster, "/items/1", "shared");
+    let stream = get(&mut two, &mut cluster, "/items/1");
+    assert!(two.upstream(stream).is_none());
+    assert_eq!(two.client(stream).text(), "shared");
+    assert_eq!(status(&two, stream), "Larder; hit; ttl=60; detail=cluster");
+    let stream = two.request(0, Request::get("/items/1"));
+    assert_eq!(status(&two, stream), "Larder; hit; ttl=60", "and from memory afterwards, without a call");
+}
+
+#[test]
+fn one_of_the_fleet_asks_the_origin_and_the_others_follow() {
+    let mut cluster = Cluster::start();
+    let mut hosts: Vec<Host> = (0..3).map(|_| following(&mut cluster)).collect();
+    let streams: Vec<_> = hosts.iter_mut().map(|host| get(host, &mut cluster, "/items/1")).collect();
+    let asked: Vec<_> = hosts.iter().zip(&streams).map(|(host, stream)| host.upstream(*stream).is_some()).collect();
+    assert_eq!(asked, [true, false, false]);
+    hosts[0].respond(streams[0], answer("once"));
+    hosts.iter_mut().for_each(|host| cluster.carry(host));
+    for (host, stream) in hosts.iter().zip(&streams) {
+        assert_eq!(host.client(*stream).text(), "once");
+    }
+}
+
+#[test]
+fn a_lease_whose_holder_goes_away_passes_on() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    let first = get(&mut one, &mut cluster, "/items/1");
+    let second = get(&mut two, &mut cluster, "/items/1");
+    assert!(one.upstream(first).is_some() && two.upstream(second).is_none());
+    one.client_gone(first);
+    cluster.carry(&mut one);
+    cluster.carry(&mut two);
+    assert!(two.upstream(second).is_some(), "the other fills now");
+    two.respond(second, answer("second"));
+    assert_eq!(two.client(second).text(), "second");
+}
+
+#[test]
+fn a_client_that_leaves_while_the_cluster_is_asked_leaves_no_lease_behind() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    let first = one.request(0, Request::get("/items/1"));
+    one.client_gone(first);
+    cluster.carry(&mut one);
+    let second = get(&mut two, &mut cluster, "/items/1");
+    assert!(two.upstream(second).is_some());
+}
+
+#[test]
+fn what_is_not_to_be_stored_is_waited_for_by_nobody() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    let first = get(&mut one, &mut cluster, "/items/1");
+    let second = get(&mut two, &mut cluster, "/items/1");
+    one.respond(first, Response::new(200).header("cache-control", "private").body("mine"));
+    cluster.carry(&mut one);
+    cluster.carry(&mut two);
+    assert!(two.upstream(second).is_some(), "asks for itself");
+    two.respond(second, Response::new(200).header("cache-control", "private").body("theirs"));
+    assert_eq!(two.client(second).text(), "theirs");
+}
+
+#[test]
+fn a_purge_is_delivered_by_the_log() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    fill(&mut one, &mut cluster, "/items/1", "old");
+    fill(&mut one, &mut cluster, "/items/10", "other");
+    assert_eq!(stored(&mut two, &mut cluster, "/items/1").as_deref(), Some("old"));
+    cluster.purge(Scope::Tag("item:1".into()), Mode::Hard);
+    for host in [&mut one, &mut two] {
+        cluster.carry(host);
+        assert_eq!(stored(host, &mut cluster, "/items/1"), None);
+        assert_eq!(stored(host, &mut cluster, "/items/10").as_deref(), Some("other"), "tag 1 is not tag 10");
+    }
+}
+
+#[test]
+fn a_fill_that_began_before_a_purge_never_lands_after_it() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    let held = get(&mut one, &mut cluster, "/items/1");
+    cluster.purge(Scope::Tag("item:1".into()), Mode::Hard);
+    one.respond(held, answer("before the purge"));
+    assert_eq!(one.client(held).text(), "before the purge", "whoever asked before gets what was asked for");
+    // The late store reaches the node before this worker hears of the purge, and after it.
+    cluster.carry_only(&mut one, STORE);
+    assert_eq!(stored(&mut two, &mut cluster, "/items/1"), None);
+    cluster.carry(&mut one);
+    assert_eq!(stored(&mut one, &mut cluster, "/items/1"), None, "and gone from this worker's memory");
+}
+
+#[test]
+fn a_write_is_seen_by_its_own_worker_at_once_and_by_others_when_the_log_brings_it() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    fill(&mut one, &mut cluster, "/items/1", "old");
+    assert_eq!(stored(&mut two, &mut cluster, "/items/1").as_deref(), Some("old"));
+    let write = one.request(0, Request::new("DELETE", "/items/1"));
+    one.respond(write, Response::new(204));
+    // The purge has not reached the node: what the node hands out is from before the write.
+    let read = one.request(0, Request::get("/items/1"));
+    cluster.carry_only(&mut one, LOOKUP);
+    assert!(one.upstream(read).is_some(), "the origin is asked");
+    one.respond(read, answer("new"));
+    assert_eq!(one.client(read).text(), "new");
+    cluster.carry(&mut one);
+    cluster.carry(&mut two);
+    assert_ne!(stored(&mut two, &mut cluster, "/items/1").as_deref(), Some("old"));
+}
+
+#[test]
+fn a_purge_that_did_not_arrive_is_sent_again() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    fill(&mut one, &mut cluster, "/items/1", "old");
+    assert_eq!(stored(&mut two, &mut cluster, "/items/1").as_deref(), Some("old"));
+    let write = one.request(0, Request::new("DELETE", "/items/1"));
+    one.respond(write, Response::new(204));
+    for _ in 0..3 {
+        let lost = one.calls().into_iter().find(|call| call.path() == PURGE).expect("the purge is on its way");
+        one.refuse_call(lost.id);
+        one.advance(Duration::from_secs(3));
+    }
+    cluster.pass(&mut one, Duration::from_secs(4));
+    cluster.carry(&mut two);
+    assert_eq!(stored(&mut two, &mut cluster, "/items/1"), None);
+}
+
+#[test]
+fn what_is_in_memory_is_not_used_when_the_log_has_not_been_heard_for_too_long() {
+    let mut cluster = Cluster::start();
+    let mut host = following(&mut cluster);
+    fill(&mut host, &mut cluster, "/items/1", "kept");
+    assert_eq!(stored(&mut host, &mut cluster, "/items/1").as_deref(), Some("kept"));
+    // Polls go out and are lost.
+    for _ in 0..80 {
+        for call in host.calls() {
+            host.refuse_call(call.id);
+        }
+        host.advance(Duration::from_millis(100));
+    }
+    let stream = host.request(0, Request::get("/items/1"));
+    for call in host.calls().into_iter().filter(|call| call.path() == LOOKUP) {
+        host.refuse_call(call.id);
+    }
+    let upstream = host.upstream(stream).expect("the origin is asked");
+    assert_eq!(upstream.header("if-none-match").as_deref(), Some("\"1\""), "whether it is still good");
+    host.respond(stream, Response::new(304).header("etag", "\"1\""));
+    assert_eq!(host.client(stream).text(), "kept");
+    // Heard again, memory counts again.
+    host.advance(Duration::from_secs(5));
+    cluster.pass(&mut host, Duration::from_secs(1));
+    assert_eq!(stored(&mut host, &mut cluster, "/items/1").as_deref(), Some("kept"));
+}
+
+#[test]
+fn a_cluster_that_is_dead_slow_or_talks_nonsense_is_a_miss_with_a_reason() {
+    let mut host = host();
+    let failed = |host: &mut Host, path: &str, fail: &dyn Fn(&mut Host, larder_host_tests::host::CallId)| {
+        let stream = host.request(0, Request::get(path));
+        let call = host.calls().into_iter().find(|call| call.path() == LOOKUP).expect("the cluster is asked");
+        fail(host, call.id);
+        assert!(host.upstream(stream).is_some(), "and then the origin");
+        host.respond(stream, answer("fine"));
+        assert_eq!(host.client(stream).text(), "fine");
+        status(host, stream)
+    };
+    let words = [
+        failed(&mut host, "/items/1", &|host, call| host.refuse_call(call)),
+        failed(&mut host, "/items/2", &|host, _| host.advance(Duration::from_millis(50))),
+        failed(&mut host, "/items/3", &|host, call| host.answer_call(call, Response::new(200).body("LRDM?"))),
+        failed(&mut host, "/items/4", &|host, call| host.fail_call(call)),
+    ];
+    let details: Vec<_> = words.iter().map(|word| word.split("detail=").nth(1).unwrap_or_default()).collect();
+    assert_eq!(details, ["cluster-unreachable", "cluster-timeout", "cluster-nonsense", "cluster-unreachable"]);
+    assert!(host.traps().is_empty());
+}
+
+#[test]
+fn a_cluster_that_keeps_failing_is_left_alone_and_tried_again() {
+    let mut host = host();
+    let mut asked = 0;
+    for n in 0..20 {
+        let stream = host.request(0, Request::get(&format!("/items/{n}")));
+        for call in host.calls().into_iter().filter(|call| call.path() == LOOKUP) {
+            asked += 1;
+            host.refuse_call(call.id);
+        }
+        host.respond(stream, answer("fine"));
+        assert_eq!(host.client(stream).text(), "fine");
+    }
+    assert!(asked <= 6, "asked {asked} times");
+    host.advance(Duration::from_secs(1));
+    host.request(0, Request::get("/items/again"));
+    assert!(host.calls().iter().any(|call| call.path() == LOOKUP), "a probe");
+}
+
+#[test]
+fn a_node_that_comes_back_with_another_log_makes_every_memory_start_empty() {
+    let mut cluster = Cluster::start();
+    let mut host = following(&mut cluster);
+    fill(&mut host, &mut cluster, "/items/1", "kept");
+    cluster.restart();
+    cluster.pass(&mut host, Duration::from_secs(3));
+    assert_eq!(stored(&mut host, &mut cluster, "/items/1"), None);
+}
+
+#[test]
+fn one_of_the_fleet_refreshes_what_is_stale() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    fill(&mut one, &mut cluster, "/slow/1", "old");
+    assert_eq!(stored(&mut two, &mut cluster, "/slow/1").as_deref(), Some("old"));
+    for host in [&mut one, &mut two] {
+        cluster.pass(host, Duration::from_secs(15));
+    }
+    let origin_calls =
+        |host: &Host| host.calls().into_iter().filter(|call| call.cluster == "origin").collect::<Vec<_>>();
+    assert_eq!(stored(&mut one, &mut cluster, "/slow/1").as_deref(), Some("old"), "stale, while it is renewed");
+    assert_eq!(stored(&mut two, &mut cluster, "/slow/1").as_deref(), Some("old"));
+    let (first, second) = (origin_calls(&one), origin_calls(&two));
+    assert_eq!((first.len(), second.len()), (1, 0), "one asks the origin");
+    one.answer_call(first[0].id, Response::new(304).header("etag", "\"1\""));
+    cluster.carry(&mut one);
+    two.advance(Duration::from_secs(2));
+    assert_eq!(stored(&mut two, &mut cluster, "/slow/1").as_deref(), Some("old"));
+    let stream = get(&mut two, &mut cluster, "/slow/1");
+    assert_eq!(status(&two, stream), "Larder; hit; ttl=8", "what the other renewed");
+    assert!(origin_calls(&two).is_empty());
+}
+
+#[test]
+fn a_large_response_goes_past_the_module() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    let large = "x".repeat(10_000);
+    fill(&mut one, &mut cluster, "/items/1", &large);
+    let stream = get(&mut two, &mut cluster, "/items/1");
+    let upstream = two.upstream(stream).expect("Envoy asks the node");
+    assert_eq!(upstream.cluster, CLUSTER);
+    let name = upstream.header("x-larder-serve").expect("by its name");
+    two.respond(stream, Response::new(200).header("x-larder-node", "1").header("age", "3").body(large.clone()));
+    assert_eq!(two.client(stream).text(), large);
+    assert_eq!(status(&two, stream), "Larder; hit; ttl=60; detail=cluster");
+    assert_eq!(two.client(stream).header("x-larder-node"), None);
+    assert_eq!(name.len(), 32);
+}
+
+#[test]
+fn a_node_that_fails_before_the_first_byte_of_a_large_response_is_replaced_by_the_origin() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    fill(&mut one, &mut cluster, "/items/1", &"x".repeat(10_000));
+    let stream = get(&mut two, &mut cluster, "/items/1");
+    two.fail_upstream(stream, larder_host_tests::host::UpstreamFailure::ConnectionRefused);
+    let call = two.calls().into_iter().find(|call| call.cluster == "origin").expect("the origin is asked");
+    assert_eq!(call.path(), "/items/1");
+    assert!(!call.headers.contains("x-larder-serve"));
+    two.answer_call(call.id, answer("from the origin"));
+    let view = two.client(stream);
+    assert_eq!((view.status(), view.text().as_str()), (Some(200), "from the origin"));
+    assert!(status(&two, stream).contains("detail=cluster-unreachable"), "{}", status(&two, stream));
+}
+
+#[test]
+fn clients_cannot_name_what_a_node_serves() {
+    let mut cluster = Cluster::start();
+    let mut host = following(&mut cluster);
+    let stream = host.request(0, Request::get("/items/1").header("x-larder-serve", "somebody-elses"));
+    cluster.carry(&mut host);
+    let upstream = host.upstream(stream).expect("forwarded");
+    assert_eq!((upstream.cluster.as_str(), upstream.header("x-larder-serve")), ("origin", None));
+}
+
+#[test]
+fn a_reload_while_the_cluster_is_asked_loses_nothing() {
+    let mut cluster = Cluster::start();
+    let mut host = following(&mut cluster);
+    let stream = host.request(0, Request::get("/items/1"));
+    host.reload(POLICY.replace("60s", "30s")).expect("the policy is fine");
+    cluster.carry(&mut host);
+    assert!(host.upstream(stream).is_some());
+    host.respond(stream, answer("fine"));
+    assert_eq!(host.client(stream).text(), "fine");
+    cluster.pass(&mut host, Duration::from_secs(1));
+    assert_eq!(host.roots(0), 1, "the old root is gone");
+    assert_eq!(stored(&mut host, &mut cluster, "/items/1").as_deref(), Some("fine"));
+    cluster.purge(Scope::All, Mode::Hard);
+    cluster.carry(&mut host);
+    assert_eq!(stored(&mut host, &mut cluster, "/items/1"), None, "the log is still followed");
+}
