@@ -79,6 +79,7 @@ fn node_lines(node: &Value, paint: Paint) -> Vec<String> {
         }
     }
     let lookups = at(node, "/counts/lookups").as_object().into_iter().flatten();
+    let lookups = lookups.filter(|(_, number)| number.as_u64() != Some(0));
     let lookups: Vec<String> = lookups.map(|(outcome, number)| format!("{outcome} {number}")).collect();
     lines.push(format!("  look-ups: {}", lookups.join(", ")));
     let newest = at(node, "/log/sequence").as_u64().unwrap_or_default();
