@@ -6,4 +6,55 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
 )]
 
-fn main() {}
+mod ask;
+mod node;
+mod paint;
+mod purge;
+mod ratio;
+mod stats;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Larder: a shared HTTP cache inside Envoy, and the cluster behind it.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, propagate_version = true)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node of the HTTP cache cluster
+    Node(Box<node::Options>),
+    /// Purge what the cluster and every Envoy have stored, and wait until all have heard
+    Purge(purge::Options),
+    /// Show what the cluster does
+    Stats(stats::Options),
+}
+
+/// How a command ended that understood what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    Failed,
+}
+
+fn main() -> ExitCode {
+    let ended = match Options::parse().command {
+        Command::Node(options) => node::run(*options),
+        Command::Purge(options) => purge::run(&options),
+        Command::Stats(options) => stats::run(&options),
+    };
+    match ended {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("larder: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

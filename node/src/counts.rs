@@ -60,7 +60,7 @@ kinds! {
 
 kinds! {
     /// What whoever missed was told.
-    Granted {
+    Told {
         Granted = "granted",
         Busy = "busy",
         Uncacheable = "uncacheable",
@@ -195,7 +195,7 @@ impl Counts {
         }
         vec![
             row(("lookups", "outcome", "Look-ups by outcome"), &self.lookups, |_: Looked| {}),
-            row(("leases", "answer", "Leases by what was answered"), &self.leases, |_: Granted| {}),
+            row(("leases", "answer", "Leases by what was answered"), &self.leases, |_: Told| {}),
             row(("fills", "what", "Keys filled and given back"), &self.fills, |_: Filled| {}),
             row(("refusals", "reason", "Responses not stored, by reason"), &self.refusals, |_: Refusal| {}),
             row(("serves", "outcome", "Stored responses sent as plain HTTP"), &self.served, |_: Served| {}),
@@ -216,7 +216,7 @@ mod tests {
         let labels: usize = rows.iter().map(|row| row.numbers.len()).sum();
         let all = [
             Looked::LABELS,
-            Granted::LABELS,
+            Told::LABELS,
             Filled::LABELS,
             Refusal::LABELS,
             Served::LABELS,

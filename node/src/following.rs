@@ -12,6 +12,7 @@ use larder_core::entry::wire::Label;
 use larder_core::purge::{Covered, Mode, Position, PurgeTable, Scope, Sequence};
 use larder_core::time::Timestamp;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::log::{Log, LogError, LogId, Read};
 
@@ -102,15 +103,22 @@ impl Following {
 
     /// Follows the log for as long as it is polled.
     pub(crate) async fn follow(&self) {
+        let mut trouble = false;
         loop {
-            let here = self.here();
+            let (here, began) = (self.here(), Instant::now());
             let news = self.log.read(LogId(here.log), here.sequence, 1, WAIT).await;
             let done = match news {
                 Ok(_) => self.head().await.map(|_| ()),
                 Err(error) => Err(error),
             };
-            if let Err(error) = done {
-                tracing::warn!(%error, "the purge log is not followed");
+            match &done {
+                Ok(()) if trouble => tracing::info!("the purge log is followed again"),
+                Err(error) if !trouble => tracing::warn!(%error, "the purge log is not followed"),
+                Ok(()) | Err(_) => {}
+            }
+            trouble = done.is_err();
+            // Nothing new, and sooner than was to be waited: not to be asked again at once.
+            if self.here() == here && began.elapsed() < PAUSE {
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -13,6 +13,7 @@
 )]
 
 mod admin;
+mod background;
 pub mod clock;
 mod counts;
 mod data;
@@ -30,5 +31,6 @@ pub mod store;
 pub mod tokens;
 mod workers;
 
+pub use background::Background;
 pub use limits::Limits;
 pub use running::{Config, Node, Running, StartError};

@@ -73,6 +73,17 @@ pub(crate) struct Delivery {
     pub(crate) silent: Vec<String>,
 }
 
+/// What workers have reported, to be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reported {
+    /// Sums over all workers, those that are gone included.
+    pub(crate) counts: Vec<(String, u64)>,
+    /// Sums over those that are heard from.
+    pub(crate) gauges: Vec<(String, u64)>,
+    /// Reports of series for which there was no room.
+    pub(crate) not_taken: u64,
+}
+
 impl Workers {
     pub(crate) fn new(workers_max: usize, series_max: usize) -> Self {
         Self { known: Mutex::default(), changed: Notify::new(), workers_max: workers_max.max(1), series_max }
@@ -136,8 +147,8 @@ impl Workers {
         shown
     }
 
-    /// Sums of what was reported, gauges of those that are heard from, and how many series were not taken for want of room.
-    pub(crate) fn reported(&self, now: Timestamp) -> (Vec<(String, u64)>, Vec<(String, u64)>, u64) {
+    /// What was reported.
+    pub(crate) fn reported(&self, now: Timestamp) -> Reported {
         let known = self.lock();
         let mut counts: Vec<(String, u64)> = known.counts.iter().map(|(name, sum)| (name.clone(), *sum)).collect();
         let mut sums: HashMap<&str, u64> = HashMap::new();
@@ -152,7 +163,7 @@ impl Workers {
         let mut gauges: Vec<(String, u64)> = sums.into_iter().map(|(name, sum)| (name.to_owned(), sum)).collect();
         counts.sort();
         gauges.sort();
-        (counts, gauges, known.not_taken)
+        Reported { counts, gauges, not_taken: known.not_taken }
     }
 
     /// Who has confirmed everything up to a position.
@@ -257,9 +268,9 @@ mod tests {
         };
         workers.reports(report("a", &[("x", 1), ("y", 2)], 5), Timestamp(0));
         workers.reports(report("b", &[("x", 3), ("z", 1)], 6), Timestamp(9_000));
-        let (counts, gauges, not_taken) = workers.reported(Timestamp(9_000));
+        let Reported { counts, gauges, not_taken } = workers.reported(Timestamp(9_000));
         assert_eq!(counts, [("x".to_owned(), 4), ("y".to_owned(), 2)]);
         assert_eq!((gauges, not_taken), (vec![("g".to_owned(), 11)], 1));
-        assert_eq!(workers.reported(Timestamp(11_000)).1, [("g".to_owned(), 6)]);
+        assert_eq!(workers.reported(Timestamp(11_000)).gauges, [("g".to_owned(), 6)]);
     }
 }

@@ -75,9 +75,9 @@ impl Snapshot {
         let help = "Workers that follow this node's purge log";
         gauge("larder_node_workers", help, &[("state", "heard")], Some((workers.len() - silent) as u64));
         gauge("larder_node_workers", help, &[("state", "silent")], Some(silent as u64));
-        let (reported, reported_gauges, _) = shared.workers.reported(now);
-        take_up(&mut counters, &reported);
-        take_up(&mut gauges, &reported_gauges);
+        let reported = shared.workers.reported(now);
+        take_up(&mut counters, &reported.counts);
+        take_up(&mut gauges, &reported.gauges);
         if let Some(evictions) = usage.evictions {
             let help = "Values that went because space was short".to_owned();
             counters.insert("larder_node_store_evictions".into(), (help, vec![(Vec::new(), evictions)]));

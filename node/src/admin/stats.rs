@@ -11,6 +11,7 @@ use super::problem::Problem;
 use super::purge::hex;
 use crate::shared::Shared;
 use crate::tokens::Scope;
+use crate::workers::Reported;
 
 /// `GET /v1/stats`
 pub(super) async fn stats(State(shared): State<App>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
@@ -24,7 +25,7 @@ fn everything(shared: &Shared) -> Value {
     let usage = store.usage();
     let here = shared.following.here();
     let (held, waiting) = shared.desk.held_and_waiting();
-    let (counts, gauges, not_taken) = shared.workers.reported(now);
+    let Reported { counts, gauges, not_taken } = shared.workers.reported(now);
     let rows = |rows: Vec<(String, u64)>| rows.into_iter().map(|(name, sum)| (name, sum.into())).collect::<Map<_, _>>();
     let counted: Map<String, Value> = shared
         .counts

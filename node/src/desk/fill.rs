@@ -86,7 +86,7 @@ impl Desk {
         };
         let mut refusal = Refusal::OtherResponse;
         let make = |base: Checked| {
-            let (stored, _) = wire::decode(&base.record).ok()?;
+            let (stored, _) = wire::decode_checked(&base.record).ok()?;
             // Where times were moved, the same time alone does not say that it is the same response.
             if freshen.base != base.label.received && (stored.etag().is_none() || stored.etag() != confirmed.etag()) {
                 return None;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Desk;
 use super::waiting::Seat;
-use crate::counts::{Granted, Looked, Turned};
+use crate::counts::{Looked, Told, Turned};
 use crate::slot::{Checked, Kept, KeyName};
 
 /// Whoever waits looks at the clock this often: leases end by the node's clock, waiting goes by tokio's.
@@ -40,9 +40,9 @@ impl Desk {
         self.counts.lookups.add(looked);
         match answer.lease {
             Lease::None => {}
-            Lease::Granted(_) => self.counts.leases.add(Granted::Granted),
-            Lease::Busy => self.counts.leases.add(Granted::Busy),
-            Lease::Uncacheable => self.counts.leases.add(Granted::Uncacheable),
+            Lease::Granted(_) => self.counts.leases.add(Told::Granted),
+            Lease::Busy => self.counts.leases.add(Told::Busy),
+            Lease::Uncacheable => self.counts.leases.add(Told::Uncacheable),
         }
         answer
     }
@@ -74,7 +74,7 @@ impl Desk {
                         return latest;
                     }
                     Lease::Granted(_) => {
-                        self.counts.leases.add(Granted::PassedOn);
+                        self.counts.leases.add(Told::PassedOn);
                         return latest;
                     }
                     Lease::None => return latest,
@@ -145,7 +145,7 @@ impl Desk {
         let soft = kept == desk::Kept::Stale { soft: true };
         let Checked { record, body_bytes, .. } = checked;
         let record = if body_bytes > inline_bytes_max {
-            let (entry, fresh_until) = wire::decode(&record).ok()?;
+            let (entry, fresh_until) = wire::decode_checked(&record).ok()?;
             wire::encode(&entry, fresh_until, false).into()
         } else {
             record

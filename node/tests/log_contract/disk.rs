@@ -121,7 +121,7 @@ async fn a_killed_process_loses_nothing_that_was_acknowledged() {
             let Some(at) = line.find("ACK ") else { continue };
             let words: Vec<&str> = line[at..].split(' ').collect();
             let [_, log, sequence, name] = words[..] else { continue };
-            acknowledged.push((log.parse().unwrap(), sequence.parse().unwrap(), name.to_owned()));
+            acknowledged.push((log.parse::<u64>().unwrap(), sequence.parse().unwrap(), name.to_owned()));
             if acknowledged.len() == 300 {
                 victim.kill().unwrap();
             }

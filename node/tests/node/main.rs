@@ -1,5 +1,6 @@
 //! A node over real sockets, asked as workers ask it.
 
+mod admin;
 mod fills;
 mod hostile;
 mod limits;

@@ -128,10 +128,18 @@ async fn a_store_that_fails_or_never_answers_is_a_miss_in_time() {
         assert_eq!(world.store(&world.made("k", &answer, Made::default())).await, refused(Refusal::Store));
         let varying = world.made("k", &answer, Made::varying("a"));
         assert_eq!(world.store(&varying).await, refused(Refusal::Store));
+        assert_eq!(ready(&world).await, 503);
     }
     let counts = world.stats().await["counts"].clone();
     assert_eq!((&counts["lookups"]["store_failed"], &counts["refusals"]["store"]), (&2.into(), &4.into()));
     store.is(WELL);
+    assert_eq!(ready(&world).await, 200);
     world.fill("k", Made::default()).await;
     assert!(world.lookup(&looks("k")).await.found.is_some());
+}
+
+async fn ready(world: &World) -> u16 {
+    let admin = world.node.admin.expect("an admin plane");
+    let request = hyper::Request::get(format!("http://{admin}/ready")).body(Default::default());
+    world.send(request.expect("a request")).await.status().as_u16()
 }

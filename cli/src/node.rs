@@ -1,0 +1,221 @@
+//! `larder node`: a node of the HTTP cache cluster, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use larder_node::clock::SystemClock;
+use larder_node::tokens::Tokens;
+use larder_node::{Config, Limits, Node, Running};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{End, paint, token};
+
+const DATA: &str = "127.0.0.1:9901";
+const ADMIN: &str = "127.0.0.1:9902";
+const STORE: &str = "memory:";
+
+/// Options of `larder node`. Each may stand in the configuration file, too; what is said here wins.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Several nodes need one purge log: --log redis://host. Otherwise each node knows its own purges only."
+)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Where workers and Envoy ask; port 0 takes a free one [default: 127.0.0.1:9901]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// Where operators ask [default: 127.0.0.1:9902]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    admin: Option<SocketAddr>,
+
+    /// Where entries are kept: memory:, disk:/folder, redis://host, memcached://host [default: memory:]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+
+    /// Where purges are kept: memory:, disk:/folder, redis://host [default: as the store]
+    #[arg(long, value_name = "URL")]
+    log: Option<String>,
+
+    /// Tokens for the admin plane, as `larder node token` makes them; without, it listens on loopback only
+    #[arg(long, value_name = "FILE")]
+    tokens: Option<PathBuf>,
+
+    /// A limit by its name, such as object_bytes_max=8388608
+    #[arg(long = "limit", value_name = "NAME=NUMBER")]
+    limits: Vec<String>,
+
+    /// All of this as JSON: {"listen", "admin", "store", "log", "tokens", "limits": {…}}
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Threads that work on requests [default: one for each processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
+
+    /// Print the line that says where it listens as JSON: {"data": "ADDRESS:PORT", "admin": "ADDRESS:PORT"}
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a token: print it once, with the line for the token file
+    Token(token::Options),
+}
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+    store: Option<String>,
+    log: Option<String>,
+    tokens: Option<PathBuf>,
+    limits: Limits,
+}
+
+/// Runs the node.
+pub fn run(options: Options) -> anyhow::Result<End> {
+    if let Some(Command::Token(options)) = &options.command {
+        return token::run(options);
+    }
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
+        .init();
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = options.threads {
+        builder.worker_threads(usize::from(threads));
+    }
+    let runtime = builder.enable_all().build().context("cannot start threads")?;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: Options) -> anyhow::Result<End> {
+    // Listened for from the start, so that a signal while the node starts is not lost.
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let json = options.json;
+    let (config, kinds) = configured(options).await?;
+    let node = Node::start(config).await?;
+    say(&node, &kinds, json)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    node.stop().await.context("not everything was written")?;
+    Ok(End::Done)
+}
+
+async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 2])> {
+    let file = options.config.as_deref().map(read).transpose()?.unwrap_or_default();
+    let store_url = options.store.or(file.store).unwrap_or_else(|| STORE.to_owned());
+    let log_url = match options.log.or(file.log) {
+        Some(url) => url,
+        None => log_of(&store_url),
+    };
+    let mut limits = file.limits;
+    for limit in &options.limits {
+        let (name, value) = limit.split_once('=').with_context(|| format!("--limit {limit}: write NAME=NUMBER"))?;
+        let value = value.parse().with_context(|| format!("--limit {limit}: {value:?} is no number"))?;
+        limits = limits.with(name, value).map_err(anyhow::Error::msg)?;
+    }
+    let tokens = match options.tokens.or(file.tokens) {
+        Some(file) => Some(Tokens::read(&file)?),
+        None => None,
+    };
+    let store = larder_node::store::open(&store_url).await.context("cannot open the store")?;
+    let log = larder_node::log::open(&log_url).await?;
+    let kinds = [store.kind(), log.kind()];
+    let default = |text: &str| text.parse::<SocketAddr>().context("a default address");
+    let config = Config {
+        data: options.listen.or(file.listen).map_or_else(|| default(DATA), Ok)?,
+        admin: Some(options.admin.or(file.admin).map_or_else(|| default(ADMIN), Ok)?),
+        store,
+        log,
+        tokens,
+        limits,
+        clock: Arc::new(SystemClock),
+    };
+    Ok((config, kinds))
+}
+
+fn read(file: &Path) -> anyhow::Result<File> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no configuration", file.display()))
+}
+
+/// The log that goes with a store: as durable as what it vouches for, where that can be.
+fn log_of(store: &str) -> String {
+    let (before, query) = store.split_once('?').unwrap_or((store, ""));
+    match before.split_once(':') {
+        Some(("disk", path)) => {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            format!("disk:{}.log", path.trim_end_matches('/'))
+        }
+        Some((scheme, _)) if scheme.starts_with("redis") => {
+            let both = |pair: &&str| ["ca=", "connect=", "prefix="].iter().any(|name| pair.starts_with(name));
+            let kept: Vec<&str> = query.split('&').filter(both).collect();
+            if kept.is_empty() { before.to_owned() } else { format!("{before}?{}", kept.join("&")) }
+        }
+        Some(("memcached", _)) => {
+            eprintln!(
+                "larder: memcached keeps no purge log, so this node keeps it in memory: after a restart everything stored counts \
+                 as purged, and other nodes do not know its purges; give --log redis://host where there are several"
+            );
+            "memory:".to_owned()
+        }
+        _ => "memory:".to_owned(),
+    }
+}
+
+fn say(node: &Running, [store, log]: &[&str; 2], json: bool) -> anyhow::Result<()> {
+    let admin = node.admin.map(|admin| admin.to_string());
+    let line = if json {
+        json!({ "data": node.data.to_string(), "admin": admin, "store": store, "log": log }).to_string()
+    } else {
+        let admin = admin.unwrap_or_else(|| "nowhere".to_owned());
+        format!("listening on {} for workers, on {admin} for operators; store {store}, purge log {log}", node.data)
+    };
+    paint::say(&format!("{line}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_as_durable_as_its_store() {
+        for (store, log) in [
+            ("memory:", "memory:"),
+            ("memory:?bytes=1GiB", "memory:"),
+            ("disk:/var/larder?bytes=1GiB", "disk:/var/larder.log"),
+            ("disk:///var/larder/", "disk:/var/larder.log"),
+            ("redis://h:1/2", "redis://h:1/2"),
+            ("rediss://u:p@h?ca=/c&timeout=1s", "rediss://u:p@h?ca=/c"),
+            ("redis-cluster://a,b", "redis-cluster://a,b"),
+            ("memcached://h", "memory:"),
+        ] {
+            assert_eq!(log_of(store), log, "{store}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_file_is_checked_field_by_field() {
+        let file: File = serde_json::from_str(r#"{"store": "memory:", "limits": {"tags_max": 3}}"#).expect("JSON");
+        assert_eq!(file.limits.tags_max, 3);
+        assert!(serde_json::from_str::<File>(r#"{"stores": "memory:"}"#).is_err());
+        assert!(serde_json::from_str::<File>(r#"{"limits": {"tag_max": 3}}"#).is_err());
+    }
+}
