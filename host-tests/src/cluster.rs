@@ -15,6 +15,7 @@ use larder_core::cluster::message::{Lookup, LookupAnswer, Message, Poll, PollAns
 use larder_core::purge::{Mode, Position, Scope};
 use larder_core::time::{Millis, Timestamp};
 use larder_node::clock::Clock;
+use larder_node::tokens::{Scope as TokenScope, Tokens, new_token};
 use larder_node::{Config, Node, Running};
 
 use crate::envoy::Client;
@@ -42,6 +43,11 @@ pub struct Cluster {
     waiting: BTreeMap<CallId, SystemTime>,
     /// Calls that the node gets and whose answers do not come back.
     pub deaf: bool,
+    /// A token for purging.
+    pub purger_token: String,
+    /// A token for reading only.
+    pub reader_token: String,
+    tokens: Tokens,
     carried: BTreeMap<String, usize>,
 }
 
@@ -63,6 +69,8 @@ impl Cluster {
             .build()
             .expect("a runtime for the node");
         let clock = Arc::new(HostClock(std::sync::atomic::AtomicU64::new(0)));
+        let (purger_token, purger) = new_token("purger", &[TokenScope::Purge]).expect("a token");
+        let (reader_token, reader) = new_token("reader", &[TokenScope::Read]).expect("a token");
         let mut cluster = Self {
             runtime,
             node: None,
@@ -70,6 +78,9 @@ impl Cluster {
             clock,
             waiting: BTreeMap::new(),
             deaf: false,
+            purger_token,
+            reader_token,
+            tokens: Tokens::new(&[purger, reader]).expect("two tokens"),
             carried: BTreeMap::new(),
         };
         cluster.restart();
@@ -83,7 +94,9 @@ impl Cluster {
     pub fn restart(&mut self) {
         self.node = None;
         let _entered = self.runtime.enter();
-        let config = Config { clock: self.clock.clone(), admin: None, ..Config::in_memory().expect("a configuration") };
+        let tokens = Some(self.tokens.clone());
+        let config =
+            Config { clock: self.clock.clone(), admin: None, tokens, ..Config::in_memory().expect("a configuration") };
         let node = self.runtime.block_on(Node::start(config)).expect("a node on a free port");
         self.address = node.data;
         self.node = Some(node);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use larder_core::cluster::message::{Message, Report};
 use larder_core::purge::{Mode, Scope};
 use larder_host_tests::cluster::{CLUSTER, Cluster};
 use larder_host_tests::envoy::module_path;
@@ -373,4 +374,96 @@ fn a_reload_while_the_cluster_is_asked_loses_nothing() {
     cluster.purge(Scope::All, Mode::Hard);
     cluster.carry(&mut host);
     assert_eq!(stored(&mut host, &mut cluster, "/items/1"), None, "the log is still followed");
+}
+
+#[test]
+fn what_was_counted_is_reported_and_counts_of_a_lost_report_go_along_with_the_next() {
+    let mut cluster = Cluster::start();
+    let mut host = following(&mut cluster);
+    fill(&mut host, &mut cluster, "/items/1", "one");
+    assert_eq!(stored(&mut host, &mut cluster, "/items/1").as_deref(), Some("one"));
+    host.advance(Duration::from_millis(1200));
+    let lost = host.calls().into_iter().find(|call| call.path() == Report::PATH).expect("a report is on its way");
+    host.refuse_call(lost.id);
+    host.advance(Duration::from_millis(1200));
+    let again = host.calls().into_iter().find(|call| call.path() == Report::PATH).expect("and again");
+    let report = Report::decode(again.body.into()).expect("a report");
+    let counted = |outcome: &str| {
+        let is_meant =
+            |name: &str| name.starts_with("larder_requests_total;") && name.ends_with(&format!("outcome={outcome}"));
+        report.counts.iter().filter(|(name, _)| is_meant(name)).map(|(_, count)| count).sum::<u64>()
+    };
+    assert_eq!((counted("miss"), counted("hit")), (1, 1), "{report:?}");
+    assert!(report.gauges.iter().any(|(name, keys)| name == "larder_l1_keys" && *keys == 1));
+    cluster.carry(&mut host);
+    host.advance(Duration::from_millis(1200));
+    assert!(!host.calls().iter().any(|call| call.path() == Report::PATH), "nothing new, nothing said");
+}
+
+const PURGING: &str = r#"{
+  "cluster": { "name": "larder_nodes" },
+  "policy": { "version": 1, "name": "purging",
+    "routes": [ { "name": "item", "path": "/items/{id}", "ttl": "60s", "tags": ["item:{id}"], "purge_method": "token" } ] }
+}"#;
+
+fn purge(host: &mut Host, cluster: &mut Cluster, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    let mut request = Request::new("PURGE", path);
+    for (name, value) in fields {
+        request = request.header(name, value);
+    }
+    let stream = host.request(0, request);
+    cluster.carry(host);
+    assert!(host.upstream(stream).is_none(), "the origin hears nothing of it");
+    (host.client(stream).status().unwrap_or(0), host.client(stream).text())
+}
+
+#[test]
+fn purge_needs_a_token_that_the_node_knows_for_that() {
+    let mut cluster = Cluster::start();
+    let mut host = following(&mut cluster);
+    host.reload(PURGING).expect("the configuration is fine");
+    fill(&mut host, &mut cluster, "/items/1", "old");
+    let reader = format!("Bearer {}", cluster.reader_token);
+    for (fields, status) in [
+        (&[][..], 401),
+        (&[("authorization", "Basic abc")][..], 401),
+        (&[("authorization", "Bearer wrong")][..], 401),
+        (&[("authorization", reader.as_str())][..], 403),
+    ] {
+        assert_eq!(purge(&mut host, &mut cluster, "/items/1", fields).0, status, "{fields:?}");
+    }
+    assert_eq!(stored(&mut host, &mut cluster, "/items/1").as_deref(), Some("old"), "nothing was purged");
+    let token = format!("Bearer {}", cluster.purger_token);
+    let (status, text) = purge(&mut host, &mut cluster, "/items/1", &[("authorization", &token)]);
+    assert_eq!((status, text.contains("\"sequence\":1")), (200, true), "{text}");
+    assert_eq!(stored(&mut host, &mut cluster, "/items/1"), None);
+}
+
+#[test]
+fn purge_by_tags_and_softly() {
+    let mut cluster = Cluster::start();
+    let mut host = following(&mut cluster);
+    host.reload(PURGING).expect("the configuration is fine");
+    fill(&mut host, &mut cluster, "/items/1", "one");
+    fill(&mut host, &mut cluster, "/items/2", "two");
+    let token = format!("Bearer {}", cluster.purger_token);
+    let fields = [("authorization", token.as_str()), ("surrogate-key", "item:2 item:3"), ("soft-purge", "1")];
+    assert_eq!(purge(&mut host, &mut cluster, "/items/1", &fields).0, 200);
+    assert_eq!(stored(&mut host, &mut cluster, "/items/1").as_deref(), Some("one"));
+    let stream = get(&mut host, &mut cluster, "/items/2");
+    let upstream = host.upstream(stream).expect("stale: the origin is asked");
+    assert_eq!(upstream.header("if-none-match").as_deref(), Some("\"1\""), "and may confirm what is stored");
+}
+
+#[test]
+fn purge_where_the_log_cannot_be_reached_says_so_and_purges_nothing() {
+    let mut cluster = Cluster::start();
+    let mut host = following(&mut cluster);
+    host.reload(PURGING).expect("the configuration is fine");
+    fill(&mut host, &mut cluster, "/items/1", "old");
+    let stream = host.request(0, Request::new("PURGE", "/items/1").header("authorization", "Bearer t"));
+    let call = host.calls().into_iter().find(|call| call.path() == PURGE).expect("a node is asked");
+    host.refuse_call(call.id);
+    assert_eq!(host.client(stream).status(), Some(503));
+    assert_eq!(stored(&mut host, &mut cluster, "/items/1").as_deref(), Some("old"));
 }

@@ -17,6 +17,7 @@ use crate::{peers, vm};
 thread_local! {
     static DEFINED: RefCell<BTreeMap<String, u32>> = const { RefCell::new(BTreeMap::new()) };
     static UNCLEAN: Cell<u64> = const { Cell::new(0) };
+    static REPORTED: RefCell<BTreeMap<String, u64>> = const { RefCell::new(BTreeMap::new()) };
     static GAUGES: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
@@ -30,13 +31,42 @@ pub fn send(policy: &Policy, worker: &mut Worker) {
     if !worker.tally.is_empty() {
         for (index, count, sum) in worker.tally.take() {
             let rules = policy.routes().nth(index).map_or(policy.unmatched(), |route| route.rules);
-            add(&name(policy, rules, count), sum);
+            let name = name(policy, rules, count);
+            add(&name, sum);
+            if worker.cluster.is_some() {
+                report(&name, sum);
+            }
         }
     }
     match UNCLEAN.take() {
         0 => {}
         sum => add("larder_unclean_fields_total", sum),
     }
+}
+
+/// Series that a report carries; what more there is, is in Envoy's own counters.
+const SERIES_MAX: usize = 4096;
+
+/// Notes a count for the cluster.
+pub fn report(name: &str, sum: u64) {
+    REPORTED.with_borrow_mut(|reported| {
+        if let Some(count) = reported.get_mut(name) {
+            *count = count.saturating_add(sum);
+        } else if reported.len() < SERIES_MAX {
+            reported.insert(name.to_owned(), sum);
+        }
+    });
+}
+
+/// What was noted since this was last asked.
+pub fn take_report() -> Vec<(String, u64)> {
+    REPORTED.take().into_iter().collect()
+}
+
+/// The gauges of this VM.
+pub fn gauges() -> Vec<(String, u64)> {
+    let (bytes, keys) = vm::in_memory();
+    vec![("larder_l1_bytes".to_owned(), bytes), ("larder_l1_keys".to_owned(), keys)]
 }
 
 /// Sends how much is stored, where that has changed.

@@ -36,7 +36,7 @@ const PAUSE_DOUBLINGS_MAX: u32 = 5;
 const TRAVEL: Millis = Millis(1000);
 
 /// A name that no other worker has: the VM's first look at the clock and its salt.
-fn name() -> String {
+pub(super) fn name() -> String {
     NAME.with_borrow_mut(|name| {
         name.get_or_insert_with(|| {
             let node = raw::property("node\0id").and_then(|id| String::from_utf8(id).ok()).unwrap_or_default();

@@ -5,6 +5,7 @@
 
 mod follow;
 mod purges;
+mod report;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +21,7 @@ use proxy_wasm::hostcalls;
 
 pub use follow::Follower;
 pub use purges::Purging;
+pub use report::Reporting;
 
 use crate::effects::{self, Resumption};
 use crate::head::Head;
@@ -47,6 +49,8 @@ pub enum Purpose {
     Purge(Purging),
     /// The worker's view of the purge log.
     Follow(Follower),
+    /// What was counted.
+    Report(Reporting),
 }
 
 thread_local! {
@@ -158,6 +162,7 @@ fn finish(root: u32, errand: Errand, answer: Result<Bytes, CallFailure>) {
         Purpose::Purge(purging) => {
             purges::answered(root, now, Errand { call, plugin, cache, purpose: Purpose::Tell }, purging, answer)
         }
+        Purpose::Report(reporting) => report::answered(reporting, answer),
         Purpose::Follow(follower) => follow::answered(root, now, follower, &cache, answer),
     }
 }
@@ -169,7 +174,9 @@ fn is_answer<M: Message>(answer: Result<Bytes, CallFailure>) -> bool {
 /// How many calls of a root are under way that must be waited for before it goes.
 pub fn pending(root: u32) -> usize {
     IN_FLIGHT.with_borrow(|in_flight| {
-        let waited = |errand: &&Errand| errand.plugin.root == root && !matches!(errand.purpose, Purpose::Follow(_));
+        let waited = |errand: &&Errand| {
+            errand.plugin.root == root && !matches!(errand.purpose, Purpose::Follow(_) | Purpose::Report(_))
+        };
         in_flight.values().filter(waited).count()
     })
 }
@@ -185,6 +192,7 @@ pub fn abandon(root: u32) {
             Purpose::Refresh(job) => job.fail(vm::now()),
             Purpose::Follow(_) => follow::lost(&errand.cache),
             Purpose::Purge(purging) => purges::lost(errand.plugin, errand.cache, errand.call, purging),
+            Purpose::Report(reporting) => report::lost(reporting),
             Purpose::Stream(_) | Purpose::Tell => {}
         }
     }
@@ -194,4 +202,5 @@ pub fn abandon(root: u32) {
 pub fn tick(root: u32, now: Timestamp, plugin: &Rc<Plugin>, cache: &SharedCache) {
     follow::tick(root, now, plugin, cache);
     purges::tick(root, now);
+    report::tick(root, now, plugin, cache);
 }
