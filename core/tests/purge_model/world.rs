@@ -278,7 +278,7 @@ impl World {
                     self.mail.push((self.node_went.after("answer"), Mail::ToWorker(worker, answer, caller)));
                 }
             }
-            Mail::ToWorker(worker, answer, caller) => self.from_node(worker, answer, caller),
+            Mail::ToWorker(worker, answer, caller) => self.node_said(worker, answer, caller),
             Mail::ToOrigin(worker, Caller::Stream(id)) if self.is_write(id) => {
                 self.mail.push((history.after("written"), Mail::Written(worker, id)));
             }
@@ -286,7 +286,7 @@ impl World {
                 let generated = Mail::FromOrigin(worker, caller, self.age);
                 self.mail.push((history.after(self.age), generated));
             }
-            Mail::FromOrigin(worker, caller, generated) => self.from_origin(worker, caller, generated),
+            Mail::FromOrigin(worker, caller, generated) => self.origin_said(worker, caller, generated),
             Mail::Polled(worker, mut answer) => {
                 if self.bounds.bug == Some(Bug::WorkerDropsRecords) {
                     answer.records.clear();
@@ -314,7 +314,7 @@ impl World {
         self.open.iter().any(|open| open.id == id && open.write)
     }
 
-    fn from_node(&mut self, worker: usize, mut answer: Vec<u8>, caller: Caller) {
+    fn node_said(&mut self, worker: usize, mut answer: Vec<u8>, caller: Caller) {
         let mut out = Vec::new();
         match caller {
             Caller::Nobody => {}
@@ -345,7 +345,7 @@ impl World {
         }
     }
 
-    fn from_origin(&mut self, worker: usize, caller: Caller, generated: usize) {
+    fn origin_said(&mut self, worker: usize, caller: Caller, generated: usize) {
         let mut out = Vec::new();
         let body = generated.to_string();
         let head = ResponseHead { status: 200, ..ResponseHead::default() };
