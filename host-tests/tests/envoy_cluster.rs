@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use larder_core::purge::{Mode, Scope};
 use larder_host_tests::envoy::{
-    Answer, Client, Envoy, Gate, NodeProcess, Origin, Response, Setup, be_a_node_if_asked, endpoint, head, request,
-    until,
+    Answer, Client, Envoy, Gate, NodeProcess, Origin, Redis, Response, Setup, be_a_node_if_asked, endpoint, head,
+    request, until,
 };
 
 const POLICY: &str = r#"{
@@ -34,7 +34,11 @@ fn envoy(origin: &Origin, nodes: &[&NodeProcess], workers: u32) -> Envoy {
 }
 
 fn with_nodes(origin: &Origin, nodes: &str, workers: u32) -> Envoy {
-    let setup = Setup::from_file("cluster.yaml").value("POLICY", POLICY).value("ORIGIN_PORT", origin.port());
+    of_file("cluster.yaml", origin, nodes, workers)
+}
+
+fn of_file(file: &str, origin: &Origin, nodes: &str, workers: u32) -> Envoy {
+    let setup = Setup::from_file(file).value("POLICY", POLICY).value("ORIGIN_PORT", origin.port());
     setup.value("NODES", nodes).concurrency(workers).start().unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -250,6 +254,51 @@ fn a_cluster_that_was_never_there_is_nobodys_trouble() {
     let envoy = with_nodes(&origin, &endpoint(1), 1);
     for n in 0..40 {
         let response = envoy.get(&format!("/items/{n}"), &[]);
+        assert_eq!((response.status, response.text().as_str()), (200, "item"));
+    }
+}
+
+#[test]
+fn nodes_that_share_a_redis_take_over_from_one_another_and_share_the_purge_log() {
+    let origin = Origin::start();
+    for n in 0..10 {
+        origin.always("GET", &format!("/items/{n}"), Answer::ok("item"));
+    }
+    let mut redis = Redis::start();
+    let mut nodes = [NodeProcess::start_with(&redis.url()), NodeProcess::start_with(&redis.url())];
+    let endpoints = format!("{}, {}", nodes[0].endpoint(), nodes[1].endpoint());
+    let start = || {
+        let envoy = of_file("redis.yaml", &origin, &endpoints, 1);
+        let healthy = || envoy.stat("cluster.larder_nodes.membership_healthy") == 2;
+        until("both nodes to be found healthy", || healthy().then_some(()));
+        envoy
+    };
+    let first = start();
+    for n in 0..10 {
+        warmed_up(&first, &format!("/items/{n}"));
+    }
+    let second = start();
+    // One of them goes; what it kept is the other's to hand out.
+    nodes[0].kill();
+    until("the other node to take over", || {
+        let hits = (0..10).filter(|n| status(&second.get(&format!("/items/{n}"), &[])).contains("hit")).count();
+        (hits == 10).then_some(())
+    });
+    let before = origin.count("/items/1");
+    let asked = origin.requests().len();
+    for n in 0..10 {
+        assert!(status(&second.get(&format!("/items/{n}"), &[])).contains("hit"));
+    }
+    assert_eq!(origin.requests().len(), asked);
+    nodes[1].purge(Scope::Tag("item:1".into()), Mode::Hard);
+    until("the purge to be heard", || {
+        second.get("/items/1", &[]);
+        first.get("/items/1", &[]);
+        (origin.count("/items/1") > before).then_some(())
+    });
+    redis.kill();
+    for n in 0..10 {
+        let response = second.get(&format!("/items/{n}"), &[]);
         assert_eq!((response.status, response.text().as_str()), (200, "item"));
     }
 }

@@ -16,7 +16,7 @@ mod wait;
 mod wallclock;
 
 pub use client::{Client, Interim, Response, get, head, request};
-pub use nodes::{NodeProcess, be_a_node_if_asked, endpoint};
+pub use nodes::{NodeProcess, Redis, be_a_node_if_asked, endpoint};
 pub use origin::{Answer, Gate, Origin, Seen};
 pub use process::{Envoy, Setup, StartError, bootstrap_folder, envoy_binary, module_path};
 pub use template::render;

@@ -3,7 +3,7 @@
 //! The process is the test's own program, begun anew with a variable that makes it a node: see [`be_a_node_if_asked`].
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use larder_core::cluster::message::{Message, Purge, PurgeAnswer};
@@ -11,8 +11,11 @@ use larder_core::purge::{Mode, Position, Scope};
 use larder_node::{Config, Node};
 
 use super::client::Client;
+use super::wait::until;
 
 const ASKED: &str = "LARDER_TEST_NODE";
+/// Where such a node keeps things, and its log: in memory, where this is not set.
+const KEPT_IN: &str = "LARDER_TEST_NODE_STORE";
 /// The name of the test that every program with nodes has: it is what the new process runs.
 const TEST: &str = "a_node_in_a_process_of_its_own";
 
@@ -34,7 +37,11 @@ pub fn be_a_node_if_asked() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let data = SocketAddr::from(([127, 0, 0, 1], port));
-        let config = Config { data, admin: None, ..Config::in_memory().expect("a configuration") };
+        let mut config = Config { data, admin: None, ..Config::in_memory().expect("a configuration") };
+        if let Ok(url) = std::env::var(KEPT_IN) {
+            config.store = larder_node::store::open(&url).await.expect("a store");
+            config.log = larder_node::log::open(&url).await.expect("a log");
+        }
         let node = Node::start(config).await.expect("a node");
         println!("\nlistens on {}", node.data.port());
         std::future::pending::<()>().await;
@@ -55,10 +62,23 @@ impl NodeProcess {
     /// # Panics
     /// If it does not start.
     pub fn start_on(port: u16) -> Self {
+        Self::launch(port, None)
+    }
+
+    /// Starts a node that keeps everything behind this URL, on a free port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_with(store: &str) -> Self {
+        Self::launch(0, Some(store))
+    }
+
+    fn launch(port: u16, store: Option<&str>) -> Self {
         let program = std::env::current_exe().expect("this program");
         let mut child = Command::new(program)
             .args(["--exact", TEST, "--nocapture"])
             .env(ASKED, port.to_string())
+            .envs(store.map(|url| (KEPT_IN, url)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -116,6 +136,48 @@ impl NodeProcess {
 }
 
 impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A Redis of the tests' own, empty and in memory.
+#[derive(Debug)]
+pub struct Redis {
+    child: Child,
+    port: u16,
+}
+
+impl Redis {
+    /// Starts it on a free port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start() -> Self {
+        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|held| held.local_addr()).expect("a free port").port();
+        let child = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server can be run");
+        until("Redis to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
+        Self { child, port }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
     }
