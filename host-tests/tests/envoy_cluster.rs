@@ -302,3 +302,36 @@ fn nodes_that_share_a_redis_take_over_from_one_another_and_share_the_purge_log()
         assert_eq!((response.status, response.text().as_str()), (200, "item"));
     }
 }
+
+#[test]
+fn purge_through_envoy_needs_a_token_and_reaches_every_envoy() {
+    let origin = Origin::start();
+    origin.always("GET", "/items/1", Answer::ok("item"));
+    let (node, token) = NodeProcess::start_with_token();
+    let policy = POLICY.replace("\"ttl\":", "\"purge_method\": \"token\", \"ttl\":");
+    let start = || {
+        let setup = Setup::from_file("cluster.yaml").value("POLICY", &policy).value("ORIGIN_PORT", origin.port());
+        let envoy = setup.value("NODES", node.endpoint()).start().unwrap_or_else(|error| panic!("{error}"));
+        let healthy = || envoy.stat("cluster.larder_nodes.membership_healthy") == 1;
+        until("the node to be found healthy", || healthy().then_some(()));
+        envoy
+    };
+    let (first, second) = (start(), start());
+    warmed_up(&first, "/items/1");
+    warmed_up(&second, "/items/1");
+    let before = origin.count("/items/1");
+    for (token, expected) in
+        [(None, 401), (Some("Bearer wrong".to_owned()), 401), (Some(format!("Bearer {token}")), 200)]
+    {
+        let fields: Vec<(&str, &str)> = token.iter().map(|token| ("authorization", token.as_str())).collect();
+        let response = request(first.port(), "PURGE", "/items/1", &fields, b"");
+        assert_eq!(response.status, expected, "{response:?}");
+    }
+    assert_eq!(first.get("/items/1", &[]).status, 200);
+    assert_eq!(origin.count("/items/1"), before + 1, "gone at once where it was purged");
+    until("the other Envoy to hear of it", || {
+        let status = status(&second.get("/items/1", &[]));
+        (status.contains("detail=cluster") || status.contains("fwd=")).then_some(())
+    });
+    assert_eq!(origin.count("PURGE"), 0);
+}

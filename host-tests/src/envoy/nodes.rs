@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use larder_core::cluster::message::{Message, Purge, PurgeAnswer};
 use larder_core::purge::{Mode, Position, Scope};
+use larder_node::tokens::{Scope as TokenScope, Tokens, new_token};
 use larder_node::{Config, Node};
 
 use super::client::Client;
@@ -16,6 +17,8 @@ use super::wait::until;
 const ASKED: &str = "LARDER_TEST_NODE";
 /// Where such a node keeps things, and its log: in memory, where this is not set.
 const KEPT_IN: &str = "LARDER_TEST_NODE_STORE";
+/// A token for purging that such a node knows.
+const TOKEN: &str = "LARDER_TEST_NODE_TOKEN";
 /// The name of the test that every program with nodes has: it is what the new process runs.
 const TEST: &str = "a_node_in_a_process_of_its_own";
 
@@ -38,6 +41,10 @@ pub fn be_a_node_if_asked() {
     runtime.block_on(async {
         let data = SocketAddr::from(([127, 0, 0, 1], port));
         let mut config = Config { data, admin: None, ..Config::in_memory().expect("a configuration") };
+        if let Ok(listed) = std::env::var(TOKEN) {
+            let listed = serde_json::from_str(&listed).expect("a line of a token file");
+            config.tokens = Some(Tokens::new(&[listed]).expect("a token"));
+        }
         if let Ok(url) = std::env::var(KEPT_IN) {
             config.store = larder_node::store::open(&url).await.expect("a store");
             config.log = larder_node::log::open(&url).await.expect("a log");
@@ -62,7 +69,7 @@ impl NodeProcess {
     /// # Panics
     /// If it does not start.
     pub fn start_on(port: u16) -> Self {
-        Self::launch(port, None)
+        Self::launch(port, &[])
     }
 
     /// Starts a node that keeps everything behind this URL, on a free port.
@@ -70,15 +77,25 @@ impl NodeProcess {
     /// # Panics
     /// If it does not start.
     pub fn start_with(store: &str) -> Self {
-        Self::launch(0, Some(store))
+        Self::launch(0, &[(KEPT_IN, store)])
     }
 
-    fn launch(port: u16, store: Option<&str>) -> Self {
+    /// Starts a node in memory that knows a token for purging, and says which.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_with_token() -> (Self, String) {
+        let (token, listed) = new_token("test", &[TokenScope::Purge]).expect("a token");
+        let listed = serde_json::to_string(&listed).expect("a line of a token file");
+        (Self::launch(0, &[(TOKEN, &listed)]), token)
+    }
+
+    fn launch(port: u16, variables: &[(&str, &str)]) -> Self {
         let program = std::env::current_exe().expect("this program");
         let mut child = Command::new(program)
             .args(["--exact", TEST, "--nocapture"])
             .env(ASKED, port.to_string())
-            .envs(store.map(|url| (KEPT_IN, url)))
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
