@@ -46,7 +46,7 @@ pub struct Options {
     nodes: Nodes,
 
     /// Wait this long until every worker has heard
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span)]
     wait: Duration,
 
     /// Do not wait

@@ -10,9 +10,13 @@ use larder_core::time::{Millis, Timestamp};
 use serde::Serialize;
 use tokio::sync::Notify;
 
-/// Whoever does not poll and was not heard from for this long does not use its own memory either (twice a worker's default of
-/// `purge_lag_max`): nobody waits for it to confirm a purge.
-const SILENT_AFTER: Millis = Millis(10_000);
+/// Whoever does not poll and was not heard from for longer than it said it would use its memory, and the time that an answer may
+/// have been under way, does not use it any more: nobody waits for it to confirm a purge.
+const UNDER_WAY: Millis = Millis(1000);
+/// What a worker that has not polled yet is taken to have said.
+const LAG_DEFAULT: Millis = Millis(5000);
+/// No worker is waited for longer, whatever it said.
+const LAG_MAX: Millis = Millis(600_000);
 
 /// Whoever was not heard from for this long is gone.
 const GONE_AFTER: Millis = Millis(600_000);
@@ -43,6 +47,7 @@ struct Known {
 #[derive(Debug, Default)]
 struct Worker {
     position: Position,
+    lag_max: Millis,
     heard: Timestamp,
     polling: u32,
     gauges: HashMap<String, u64>,
@@ -90,10 +95,11 @@ impl Workers {
     }
 
     /// A worker polls from a position: it has heard everything up to there.
-    pub(crate) fn polls(&self, name: &str, position: Position, now: Timestamp) {
+    pub(crate) fn polls(&self, name: &str, position: Position, lag_max: Millis, now: Timestamp) {
         let mut known = self.lock();
         if let Some(worker) = known.worker(name, self.workers_max, now) {
             worker.position = position;
+            worker.lag_max = lag_max.min(LAG_MAX);
             worker.heard = now;
             worker.polling = worker.polling.saturating_add(1);
         }
@@ -211,13 +217,15 @@ impl Known {
                 self.workers.remove(&oldest);
             }
         }
-        Some(self.workers.entry(name.to_owned()).or_default())
+        Some(
+            self.workers.entry(name.to_owned()).or_insert_with(|| Worker { lag_max: LAG_DEFAULT, ..Worker::default() }),
+        )
     }
 }
 
 impl Worker {
     fn is_silent(&self, now: Timestamp) -> bool {
-        self.polling == 0 && now.since(self.heard) > SILENT_AFTER
+        self.polling == 0 && now.since(self.heard).0 > self.lag_max.0.saturating_add(UNDER_WAY.0)
     }
 }
 
@@ -233,11 +241,11 @@ mod tests {
     #[test]
     fn delivery_tells_who_has_heard_who_has_not_and_who_is_silent() {
         let workers = Workers::new(8, 8);
-        workers.polls("a", at(3), Timestamp(0));
-        workers.polls("b", at(2), Timestamp(0));
-        workers.polls("c", at(2), Timestamp(0));
+        workers.polls("a", at(3), Millis(9000), Timestamp(0));
+        workers.polls("b", at(2), Millis(9000), Timestamp(0));
+        workers.polls("c", at(2), Millis(9000), Timestamp(0));
         workers.polled("c", Timestamp(0));
-        workers.polls("d", Position { log: 2, sequence: Sequence(9) }, Timestamp(0));
+        workers.polls("d", Position { log: 2, sequence: Sequence(9) }, Millis(9000), Timestamp(0));
         let delivery = workers.delivery(at(3), Timestamp(10_001));
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(delivery.confirmed, names(&["a"]));
@@ -249,12 +257,12 @@ mod tests {
     fn the_table_is_bounded_and_the_longest_silent_goes() {
         let workers = Workers::new(2, 8);
         for (at_ms, name) in ["a", "b", "c"].iter().enumerate() {
-            workers.polls(name, at(1), Timestamp(at_ms as u64));
+            workers.polls(name, at(1), Millis(9000), Timestamp(at_ms as u64));
             workers.polled(name, Timestamp(at_ms as u64));
         }
         let names: Vec<String> = workers.shown(Timestamp(5)).into_iter().map(|shown| shown.name).collect();
         assert_eq!(names, ["b", "c"]);
-        workers.polls(&"long".repeat(100), at(1), Timestamp(0));
+        workers.polls(&"long".repeat(100), at(1), Millis(9000), Timestamp(0));
         assert_eq!(workers.shown(Timestamp(5)).len(), 2);
     }
 
@@ -267,10 +275,10 @@ mod tests {
             gauges: vec![("g".into(), gauge)],
         };
         workers.reports(report("a", &[("x", 1), ("y", 2)], 5), Timestamp(0));
-        workers.reports(report("b", &[("x", 3), ("z", 1)], 6), Timestamp(9_000));
-        let Reported { counts, gauges, not_taken } = workers.reported(Timestamp(9_000));
+        workers.reports(report("b", &[("x", 3), ("z", 1)], 6), Timestamp(5_000));
+        let Reported { counts, gauges, not_taken } = workers.reported(Timestamp(5_000));
         assert_eq!(counts, [("x".to_owned(), 4), ("y".to_owned(), 2)]);
         assert_eq!((gauges, not_taken), (vec![("g".to_owned(), 11)], 1));
-        assert_eq!(workers.reported(Timestamp(11_000)).gauges, [("g".to_owned(), 6)]);
+        assert_eq!(workers.reported(Timestamp(6_001)).gauges, [("g".to_owned(), 6)]);
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -13,6 +14,7 @@ use crate::http;
 use crate::process::{Service, tail};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
 
 /// How to start an Envoy.
 #[derive(Debug)]
@@ -70,17 +72,25 @@ impl Envoy {
         self.service.pid()
     }
 
-    /// The file it logs to.
-    pub fn log(&self) -> &Path {
-        self.service.log()
-    }
-
     /// An error, with the end of its log, if it has ended.
     pub fn still_runs(&mut self) -> Result<()> {
         match self.service.ended() {
             None => Ok(()),
             Some(status) => bail!("Envoy ended ({status}). {}", tail(self.service.log())),
         }
+    }
+
+    /// Waits for something that Envoy comes to by itself.
+    pub fn wait_until(&mut self, what: &str, within: Duration, condition: impl Fn(&Self) -> bool) -> Result<()> {
+        let deadline = Instant::now() + within;
+        while !condition(self) {
+            self.still_runs()?;
+            if Instant::now() >= deadline {
+                bail!("Envoy waits in vain for {what}. {}", tail(self.service.log()));
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
     }
 
     /// A counter or gauge by its full name; 0 where there is none.

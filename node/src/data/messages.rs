@@ -187,7 +187,7 @@ impl Drop for Polling<'_> {
 
 async fn poll(shared: &Shared, poll: &Poll) -> Result<PollAnswer, Turned> {
     let _permit = shared.polls.try_acquire().map_err(|_| Turned::Polls)?;
-    shared.workers.polls(&poll.worker, poll.position, shared.clock.now());
+    shared.workers.polls(&poll.worker, poll.position, poll.lag_max, shared.clock.now());
     let _polling = Polling { shared, worker: &poll.worker };
     let anew = |position: Position| PollAnswer { position, begins_anew: true, records: Vec::new() };
     if poll.position.log == 0 {

@@ -36,11 +36,11 @@ pub struct Args {
 
 pub fn main(args: &Args) -> Result<Verdict> {
     let (envoy, toolchain) = tools()?;
-    setup::progress("building the plugin and the shop API (some minutes the first time)");
+    setup::progress("building the plugin, the larder command and the shop API (some minutes the first time)");
     let module = build::release(&toolchain)?;
-    let api = build_api()?;
-    setup::progress("starting the shop API and Envoy");
-    let mut stage = Stage::open(&stage::Parts { envoy, module: module.path, api, port: args.port })?;
+    let [api, larder] = build_programs()?;
+    setup::progress("starting the shop API, a node of the cluster and Envoy");
+    let mut stage = Stage::open(stage::Parts { envoy, module: module.path, api, larder, port: args.port })?;
 
     let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let rows = tour::run(&mut stage, &mut Table::new(!args.json, colour))?;
@@ -75,15 +75,19 @@ fn tools() -> Result<(PathBuf, Toolchain)> {
     Ok((envoy, toolchain))
 }
 
-fn build_api() -> Result<PathBuf> {
+/// The shop API and the `larder` command, with the features that a build of everything gives them: tests compile nothing twice.
+fn build_programs() -> Result<[PathBuf; 2]> {
     let mut command: Command = cargo::cargo();
-    command.args(["build", "--locked", "--package", "shop-api"]);
-    process::run_ok("building the shop API", &mut command)?;
-    let program = paths::target().join("debug/shop-api");
-    anyhow::ensure!(
-        paths::is_executable(&program),
-        "cargo built no {}; is build.target set in a configuration of yours?",
-        program.display()
-    );
-    Ok(program)
+    command.arg("build").args(cargo::NATIVE).args(["--bin", "shop-api", "--bin", "larder"]);
+    process::run_ok("building the shop API and the larder command", &mut command)?;
+    let built = |name: &str| {
+        let program = paths::target().join("debug").join(name);
+        anyhow::ensure!(
+            paths::is_executable(&program),
+            "cargo built no {}; is build.target set in a configuration of yours?",
+            program.display()
+        );
+        Ok(program)
+    };
+    Ok([built("shop-api")?, built("larder")?])
 }

@@ -1,4 +1,4 @@
-//! What the tour plays on: the shop API with a database of its own, and Envoy with Larder in front of it.
+//! What the tour plays on: the shop API with a database of its own, Envoy with Larder in front of it, and a node of the cluster.
 //! Starts, stops and counts; knows no requests of the tour.
 
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub struct Parts {
     pub module: PathBuf,
     /// The shop API's binary.
     pub api: PathBuf,
+    /// The `larder` command.
+    pub larder: PathBuf,
     /// Where Envoy shall listen.
     pub port: Option<u16>,
 }
@@ -34,9 +36,15 @@ pub struct Parts {
 /// Everything that runs. Stopped on drop.
 #[derive(Debug)]
 pub struct Stage {
-    envoy: Envoy,
+    /// `None` while it is started anew.
+    envoy: Option<Envoy>,
+    /// Where Envoy listens, whichever one it is.
+    port: u16,
+    envoy_admin: u16,
+    envoy_log: PathBuf,
+    node: Node,
+    parts: Parts,
     api: Option<Service>,
-    api_binary: PathBuf,
     api_port: u16,
     folder: PathBuf,
     /// Queries of API processes that have ended.
@@ -54,38 +62,91 @@ pub struct Urls {
     pub api: String,
     /// Envoy's admin interface.
     pub admin: String,
+    /// The node's admin plane.
+    pub node: String,
+    /// The `larder` command.
+    pub larder: PathBuf,
+}
+
+/// A node of the cluster, in memory.
+#[derive(Debug)]
+struct Node {
+    service: Service,
+    data: u16,
+    admin: u16,
 }
 
 impl Stage {
-    /// Starts the API, then Envoy.
-    pub fn open(parts: &Parts) -> Result<Self> {
+    /// Starts the API and a node, then Envoy.
+    pub fn open(parts: Parts) -> Result<Self> {
         let folder = folder()?;
         let api_port = ports::free()?;
         let api = start_api(&parts.api, api_port, &folder)?;
+        let node = start_node(&parts.larder, &folder)?;
+        let (port, envoy_log) = (parts.port.unwrap_or(0), folder.join("envoy.log"));
+        let mut stage = Self {
+            envoy: None,
+            port,
+            envoy_admin: 0,
+            envoy_log,
+            node,
+            parts,
+            api: Some(api),
+            api_port,
+            folder,
+            queries_before: 0,
+            queries: 0,
+        };
+        stage.start_envoy()?;
+        Ok(stage)
+    }
+
+    /// Starts Envoy, in place of the one that runs: its memory is empty, and it listens where the other did.
+    pub fn start_envoy(&mut self) -> Result<()> {
+        self.envoy = None;
         let root = paths::root();
         let read = |path: PathBuf| fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()));
-        let mut values = BTreeMap::from([
-            ("LARDER_WASM", parts.module.display().to_string()),
+        let socket = format!("{{ socket_address: {{ address: 127.0.0.1, port_value: {} }} }}", self.node.data);
+        let values = BTreeMap::from([
+            ("LARDER_WASM", self.parts.module.display().to_string()),
             ("POLICY", read(root.join("policies/shop-api.json"))?),
-            ("ORIGIN_PORT", api_port.to_string()),
+            ("ORIGIN_PORT", self.api_port.to_string()),
+            ("LISTEN_PORT", self.port.to_string()),
+            ("NODES", format!("{{ endpoint: {{ address: {socket} }} }}")),
         ]);
-        if let Some(port) = parts.port {
-            values.insert("LISTEN_PORT", port.to_string());
-        }
-        let template = read(root.join("envoy/demo.yaml"))?;
-        let launch =
-            Launch { name: "envoy", binary: &parts.envoy, template: &template, values, folder: &folder, core: None };
-        let envoy = launch.start().with_context(|| match parts.port {
-            Some(port) => format!("Envoy does not start (is port {port} free?)"),
-            None => "Envoy does not start".to_owned(),
+        let template = read(root.join("envoy/cluster.yaml"))?;
+        let launch = Launch {
+            name: "envoy",
+            binary: &self.parts.envoy,
+            template: &template,
+            values,
+            folder: &self.folder,
+            core: None,
+        };
+        let mut envoy = launch.start().with_context(|| match self.port {
+            0 => "Envoy does not start".to_owned(),
+            port => format!("Envoy does not start (is port {port} free?)"),
         })?;
-        let api_binary = parts.api.clone();
-        Ok(Self { envoy, api: Some(api), api_binary, api_port, folder, queries_before: 0, queries: 0 })
+        const HEALTHY: &str = "cluster.larder_nodes.membership_healthy";
+        envoy.wait_until("the node to be found healthy", READY_WITHIN, |envoy| {
+            envoy.stat(HEALTHY).is_ok_and(|n| n == 1)
+        })?;
+        (self.port, self.envoy_admin) = (envoy.port, envoy.admin);
+        self.envoy = Some(envoy);
+        Ok(())
+    }
+
+    /// Runs the `larder` command against the node. Says whether it succeeded, and what it printed.
+    pub fn larder(&self, words: &[&str]) -> Result<(bool, String)> {
+        let mut command = Command::new(&self.parts.larder);
+        command.args(words).args(["--node", &format!("http://127.0.0.1:{}", self.node.admin)]);
+        let (status, output) = crate::process::capture(&mut command, &self.folder.join("larder.log"))?;
+        Ok((status.success(), output.trim().to_owned()))
     }
 
     /// The port of the shop through Envoy.
     pub fn port(&self) -> u16 {
-        self.envoy.port
+        self.port
     }
 
     /// How many database queries the API has run since the beginning.
@@ -116,7 +177,7 @@ impl Stage {
     /// Starts the API again, where it was and with the database that it had.
     pub fn start_api(&mut self) -> Result<()> {
         if self.api.is_none() {
-            self.api = Some(start_api(&self.api_binary, self.api_port, &self.folder)?);
+            self.api = Some(start_api(&self.parts.api, self.api_port, &self.folder)?);
         }
         Ok(())
     }
@@ -124,18 +185,29 @@ impl Stage {
     /// Where a person can look.
     pub fn urls(&self) -> Urls {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
-        Urls { shop: url(self.envoy.port), api: url(self.api_port), admin: url(self.envoy.admin) }
+        Urls {
+            shop: url(self.port),
+            api: url(self.api_port),
+            admin: url(self.envoy_admin),
+            node: url(self.node.admin),
+            larder: self.parts.larder.clone(),
+        }
     }
 
     /// Envoy's log.
     pub fn envoy_log(&self) -> &Path {
-        self.envoy.log()
+        &self.envoy_log
     }
 
     /// Stays until Ctrl-C ends the program; an error if a server ends before that.
     pub fn watch(&mut self) -> Result<()> {
         loop {
-            self.envoy.still_runs()?;
+            if let Some(envoy) = &mut self.envoy {
+                envoy.still_runs()?;
+            }
+            if let Some(status) = self.node.service.ended() {
+                bail!("the node ended ({status}). {}", crate::process::tail(self.node.service.log()));
+            }
             if let Some(api) = &mut self.api
                 && let Some(status) = api.ended()
             {
@@ -162,6 +234,31 @@ fn start_api(binary: &Path, port: u16, folder: &Path) -> Result<Service> {
     let ready = || fs::read_to_string(&log).is_ok_and(|text| text.contains("listening on"));
     service.wait_until("readiness", READY_WITHIN, ready)?;
     Ok(service)
+}
+
+/// A node that keeps everything in memory, on free ports.
+fn start_node(larder: &Path, folder: &Path) -> Result<Node> {
+    #[derive(Deserialize)]
+    struct Said {
+        data: String,
+        admin: String,
+    }
+    let mut command = Command::new(larder);
+    command.args(["node", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--json"]);
+    let mut service = Service::spawn("larder-node", &mut command, &folder.join("larder-node.log"))?;
+    let log = service.log().to_path_buf();
+    let mut said = None;
+    service.wait_until("readiness", READY_WITHIN, || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        said = text.lines().find_map(|line| serde_json::from_str::<Said>(line).ok());
+        said.is_some()
+    })?;
+    let Said { data, admin } = said.context("the node says nothing")?;
+    let port = |address: &str| {
+        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        port.with_context(|| format!("the node listens on {address}, which has no port"))
+    };
+    Ok(Node { service, data: port(&data)?, admin: port(&admin)? })
 }
 
 /// A folder of this process. Those of processes that are gone (Ctrl-C leaves no time to tidy up) are removed.

@@ -93,12 +93,14 @@ pub fn summary(rows: &[Row], colour: bool) -> String {
 
 /// What a person can do now.
 pub fn invitation(urls: &Urls) -> String {
-    let Urls { shop, api, admin } = urls;
+    let Urls { shop, api, admin, node, larder } = urls;
+    let larder = larder.display();
     format!(
         "
 The shop through Larder  {shop}/v1/products
 The shop API itself      {api}/v1/stats   (the queries it has run)
 Envoy's figures          {admin}/stats/prometheus   (those of Larder begin with larder_)
+The cluster's node       {node}/v1/stats
 
 Try:
   curl -i '{shop}/v1/products?per_page=3'                          twice: the second is a hit
@@ -106,6 +108,8 @@ Try:
   curl -i -X PATCH -H 'Content-Type: application/json' -d '{{\"price_cents\": 4200}}' '{shop}/v1/products/7'
   curl -i '{shop}/v1/products/7'                                   the write is seen at once
   curl -i -H 'Authorization: Bearer carol-token' '{shop}/v1/cart'   personal: private, with an ETag, never shared
+  {larder} purge --tag product:7 --node {node}
+  {larder} stats --node {node}
 
 Ctrl-C stops everything.
 "

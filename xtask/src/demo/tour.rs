@@ -58,6 +58,7 @@ pub fn run(stage: &mut Stage, table: &mut Table) -> Result<Vec<Row>> {
     personal(&mut tour)?;
     write(&mut tour)?;
     slow(&mut tour)?;
+    cluster(&mut tour)?;
     outage(&mut tour)?;
     Ok(tour.rows)
 }
@@ -138,6 +139,25 @@ fn slow(tour: &mut Tour<'_>) -> Result<()> {
     let first = expect(200, "fwd=uri-miss; stored", 3).at_least(REPORT);
     tour.ask("A slow report", get(report), &first)?;
     tour.ask("... is slow once", get(report), &expect(200, "hit", 0))?;
+    Ok(())
+}
+
+fn cluster(tour: &mut Tour<'_>) -> Result<()> {
+    let (list, product) = (get(LIST).field("accept-language", "en"), "/v1/products/42");
+    tour.stage.start_envoy()?;
+    tour.table.event("Envoy is started anew: its memory is empty");
+    let kept = expect(200, "hit; detail=cluster", 0);
+    tour.ask("The cluster has kept what it had", list, &kept)?;
+    tour.ask("... the report, too: nobody waits for it", get("/v1/reports/sales"), &kept)?;
+    tour.ask("... and the product", get(product), &kept.clone().says("4242"))?;
+    let (delivered, said) = tour.stage.larder(&["purge", "--tag", "product:42"])?;
+    for line in said.lines() {
+        tour.table.event(&format!("larder purge --tag product:42: {line}"));
+    }
+    tour.also(delivered, "larder purge did not deliver");
+    tour.ask("A purge by tag: the API is asked", get(product), &expect(200, "!hit; stored", 1).says("4242"))?;
+    tour.ask("... once", get(product), &expect(200, "hit", 0))?;
+    tour.ask("What has another tag is as it was", get("/v1/reports/sales"), &expect(200, "hit", 0))?;
     Ok(())
 }
 

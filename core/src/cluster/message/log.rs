@@ -45,6 +45,8 @@ pub struct Poll {
     pub position: Position,
     /// How long to wait for something new.
     pub wait_for: Millis,
+    /// So long after an answer the worker goes on to use its memory without having heard more.
+    pub lag_max: Millis,
 }
 
 /// What comes after.
@@ -143,10 +145,16 @@ impl Message for Poll {
         put(out, self.worker.as_bytes());
         put_position(out, self.position);
         put_u64(out, self.wait_for.0);
+        put_u64(out, self.lag_max.0);
     }
 
     fn read(reader: &mut Reader) -> Option<Self> {
-        Some(Self { worker: reader.text()?, position: position(reader)?, wait_for: millis(reader)? })
+        Some(Self {
+            worker: reader.text()?,
+            position: position(reader)?,
+            wait_for: millis(reader)?,
+            lag_max: millis(reader)?,
+        })
     }
 }
 
@@ -223,7 +231,7 @@ mod tests {
         for answer in denials.into_iter().chain([PurgeAnswer::Done(AT)]) {
             assert_eq!(PurgeAnswer::decode(answer.encode().into()), Some(answer));
         }
-        let poll = Poll { worker: "w".into(), position: AT, wait_for: Millis(1) };
+        let poll = Poll { worker: "w".into(), position: AT, wait_for: Millis(1), lag_max: Millis(2) };
         assert_eq!(Poll::decode(poll.encode().into()), Some(poll));
         let records = vec![Record { sequence: Sequence(4), scope: Scope::Url("u".into()), mode: Mode::Hard }];
         let answer = PollAnswer { position: AT, begins_anew: true, records };
