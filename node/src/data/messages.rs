@@ -23,32 +23,23 @@ use crate::tokens::{Scope, Verdict};
 
 /// Where Envoy's active health checks ask: whether this node wants to be asked. A store that is down is no reason to send
 /// everything to the other nodes, which mostly have the same.
-const HEALTH_PATH: &str = "/health";
+const HEALTH: &str = "/larder/health";
 
 /// Records in one answer to a poll.
 const PAGE: usize = 1024;
 
-/// Where Envoy asks whether this node is to be asked anything else.
-const HEALTH: &str = "/larder/health";
-
-fn health(shared: &Shared) -> Response<Pieces> {
-    let status = if shared.is_stopping() { hyper::StatusCode::SERVICE_UNAVAILABLE } else { hyper::StatusCode::OK };
-    marked(status, Pieces::new(Bytes::new(), Bytes::new()))
-}
-
 /// Answers a request.
 pub(super) async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Pieces> {
-    let Ok(admission) = shared.requests.try_acquire() else { return refused(shared, Turned::Requests) };
+    // A node that has much to do is not an ill one: this takes no part in the limit.
     if request.uri().path() == HEALTH && matches!(*request.method(), Method::GET | Method::HEAD) {
-        return health(shared);
+        let status = if shared.is_stopping() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        return marked(status, Pieces::default());
     }
+    let Ok(admission) = shared.requests.try_acquire() else { return refused(shared, Turned::Requests) };
     let outcome = if *request.method() == Method::POST {
         posted(shared, request, admission).await
     } else if request.headers().contains_key(SERVE) {
         serving::serve(shared, &request).await
-    } else if *request.method() == Method::GET && request.uri().path() == HEALTH_PATH {
-        let status = if shared.is_stopping() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-        Ok(marked(status, Pieces::default()))
     } else if matches!(*request.method(), Method::GET | Method::HEAD) {
         Err(Turned::Path)
     } else {

@@ -55,7 +55,7 @@ async fn other_paths_and_methods_are_named_as_such() {
         ("POST", "/larder/other", 404),
         ("PURGE", "/a", 405),
         ("PUT", Store::PATH, 405),
-        ("GET", "/health", 200),
+        ("GET", "/larder/health", 200),
     ] {
         let request = Request::builder().method(method).uri(format!("http://{}{path}", world.node.data));
         let response = world.send(request.body(Full::<Bytes>::default()).expect("a request")).await;
