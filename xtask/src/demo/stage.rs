@@ -73,8 +73,15 @@ impl Stage {
             values.insert("LISTEN_PORT", port.to_string());
         }
         let template = read(root.join("envoy/demo.yaml"))?;
-        let launch =
-            Launch { name: "envoy", binary: &parts.envoy, template: &template, values, folder: &folder, core: None };
+        let launch = Launch {
+            name: "envoy",
+            binary: &parts.envoy,
+            template: &template,
+            values,
+            folder: &folder,
+            core: None,
+            workers: 1,
+        };
         let envoy = launch.start().with_context(|| match parts.port {
             Some(port) => format!("Envoy does not start (is port {port} free?)"),
             None => "Envoy does not start".to_owned(),
