@@ -31,9 +31,11 @@ pub struct Launch<'a> {
     pub folder: &'a Path,
     /// The processor core to stay on.
     pub core: Option<usize>,
+    /// Worker threads.
+    pub workers: u32,
 }
 
-/// A running Envoy with one worker. Stopped on drop.
+/// A running Envoy. Stopped on drop.
 #[derive(Debug)]
 pub struct Envoy {
     service: Service,
@@ -56,7 +58,7 @@ impl Launch<'_> {
         fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
         let _ = fs::remove_file(&address);
         let mut command = pinned(self.binary, self.core);
-        command.args(["--disable-hot-restart", "--concurrency", "1", "-l", "warning"]);
+        command.args(["--disable-hot-restart", "--concurrency", &self.workers.to_string(), "-l", "warning"]);
         command.args(["--component-log-level", "wasm:info", "--drain-time-s", "1", "--parent-shutdown-time-s", "2"]);
         command.arg("-c").arg(&config).arg("--admin-address-path").arg(&address);
         let service = Service::spawn(self.name, &mut command, &file(".log"))?;
@@ -95,9 +97,7 @@ impl Envoy {
 
     /// A counter or gauge by its full name; 0 where there is none.
     pub fn stat(&self, name: &str) -> Result<u64> {
-        let stats = http::text(self.admin, &format!("/stats?filter=^{name}$"))?;
-        let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        value.map_or(Ok(0), |value| value.trim().parse().with_context(|| format!("Envoy's {name} is {value}")))
+        stat(self.admin, name)
     }
 
     fn await_ready(&mut self, address: &Path) -> Result<()> {
@@ -111,6 +111,13 @@ impl Envoy {
         (self.admin, self.port) = ports?;
         Ok(())
     }
+}
+
+/// A counter or gauge of the Envoy with this admin port, by its full name; 0 where there is none.
+pub fn stat(admin: u16, name: &str) -> Result<u64> {
+    let stats = http::text(admin, &format!("/stats?filter=^{name}$"))?;
+    let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    value.map_or(Ok(0), |value| value.trim().parse().with_context(|| format!("Envoy's {name} is {value}")))
 }
 
 /// The first listener's port, once Envoy says that it is ready.

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client for what demo and bench ask servers on 127.0.0.1: one request, one connection.
+//! A small HTTP/1.1 client for what demo and bench ask servers on 127.0.0.1: one request, one connection, unless it is kept.
 //! Decodes framing and nothing else; follows nothing, retries nothing.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -76,28 +76,66 @@ pub fn text(port: u16, target: &str) -> Result<String> {
     Ok(response.text())
 }
 
-fn exchange(port: u16, request: &Request) -> Result<Response> {
+/// A connection that is kept for one request after another.
+#[derive(Debug)]
+pub struct Connection {
+    port: u16,
+    stream: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// Connects to a port of this machine.
+    pub fn open(port: u16) -> Result<Self> {
+        Ok(Self { port, stream: BufReader::new(connect(port)?) })
+    }
+
+    /// Sends a request without waiting for the answer.
+    pub fn send(&mut self, request: &Request) -> Result<()> {
+        Ok(self.stream.get_mut().write_all(&encode(self.port, request, true))?)
+    }
+
+    /// Reads the answer to a request of that method.
+    pub fn receive(&mut self, method: &str) -> Result<Response> {
+        receive(&mut self.stream, method)
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub fn ask(&mut self, request: &Request) -> Result<Response> {
+        self.send(request)?;
+        self.receive(request.method)
+    }
+}
+
+fn connect(port: u16) -> Result<TcpStream> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, CONNECT_WITHIN).context("nobody listens there")?;
+    let stream = TcpStream::connect_timeout(&address, CONNECT_WITHIN).context("nobody listens there")?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
     stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    Ok(stream)
+}
+
+fn exchange(port: u16, request: &Request) -> Result<Response> {
+    let mut stream = connect(port)?;
     let started = Instant::now();
-    stream.write_all(&encode(port, request))?;
+    stream.write_all(&encode(port, request, false))?;
     let mut response = receive(&mut BufReader::new(stream), request.method)?;
     response.took = started.elapsed();
     Ok(response)
 }
 
-fn encode(port: u16, request: &Request) -> Vec<u8> {
-    let mut head = format!("{} {} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n", request.method, request.target);
+fn encode(port: u16, request: &Request, keep: bool) -> Vec<u8> {
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
+    if !request.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str(&format!("host: 127.0.0.1:{port}\r\n"));
+    }
     for (name, value) in &request.fields {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     if !request.body.is_empty() {
         head.push_str(&format!("content-length: {}\r\n", request.body.len()));
     }
-    head.push_str("connection: close\r\n\r\n");
+    head.push_str(if keep { "\r\n" } else { "connection: close\r\n\r\n" });
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(&request.body);
     bytes

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::cpu::{self, Cores};
-use super::load::{Load, Run};
+use super::load::{Load, Run, Script};
 use super::row::{Figures, Goal, Row};
-use crate::envoy::Envoy;
+use crate::envoy;
 use crate::http::{self, Request, Response};
 
 /// How long a cache may take until it answers from what it stored.
@@ -33,7 +33,9 @@ pub struct Effort {
 pub struct Case<'a> {
     /// Its name in tables and JSON.
     pub name: &'static str,
-    /// The subject that the others are compared with comes first.
+    /// So many subjects at the front are compared with all that come after them.
+    pub compared: usize,
+    /// The subjects.
     pub shots: Vec<Shot<'a>>,
 }
 
@@ -42,24 +44,46 @@ pub struct Case<'a> {
 pub struct Shot<'a> {
     /// The subject's name.
     pub subject: &'static str,
-    /// The Envoy that is asked, and whose processor time is counted.
-    pub envoy: &'a Envoy,
-    /// The process behind it, whose time is counted apart.
-    pub origin: u32,
-    /// Whether answering takes the origin.
-    pub origin_use: OriginUse,
-    /// What is sent.
+    /// What is asked, and whose processor time is counted.
+    pub server: Server,
+    /// The processes behind it, whose time is counted apart.
+    pub behind: Vec<u32>,
+    /// Whom answering takes.
+    pub asked: Vec<Asked>,
+    /// What is sent, or the pattern of it where there is a script.
     pub request: Request,
+    /// What makes the requests of a load differ.
+    pub script: Option<&'a Script>,
     /// What must come back.
     pub answer: Answer,
 }
 
-/// Whether answers come from the origin.
+/// A server under test.
+#[derive(Clone, Copy, Debug)]
+pub struct Server {
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    /// Its process.
+    pub pid: u32,
+}
+
+/// Whether an Envoy asks one of its clusters.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The Envoy's admin port.
+    pub admin: u16,
+    /// The cluster.
+    pub cluster: &'static str,
+    /// How often it is asked.
+    pub of_it: Use,
+}
+
+/// How often answers take somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OriginUse {
-    /// The origin must not be asked.
+pub enum Use {
+    /// It must not be asked.
     Never,
-    /// Each request must be passed on.
+    /// Each request must ask it.
     Always,
 }
 
@@ -111,11 +135,11 @@ pub fn measure(
                 let turn = shot.turn(effort.seconds, cores, log);
                 let turn = turn.with_context(|| format!("{}: {} in round {round}", case.name, shot.subject))?;
                 eprint!("  {} {:.1} us", shot.subject, turn.cpu_us);
-                figures.add(turn.cpu_us, turn.cpu_with_origin_us, turn.rate);
+                figures.add(turn.cpu_us, turn.cpu_behind_us, turn.rate);
             }
             eprintln!();
         }
-        rows.extend(Row::of_case(bench, case.name, &figures, goals));
+        rows.extend(Row::of_case(bench, case.name, case.compared, &figures, goals));
     }
     Ok(rows)
 }
@@ -124,9 +148,7 @@ pub fn measure(
 fn warm(shot: &Shot<'_>) -> Result<()> {
     let deadline = Instant::now() + WARM_WITHIN;
     loop {
-        let before = shot.origin_requests()?;
-        let checked = http::send(shot.envoy.port, &shot.request).and_then(|response| shot.answer.check(&response));
-        let checked = checked.and_then(|()| shot.check_origin(shot.origin_requests()? - before, 1));
+        let checked = warm_once(shot);
         if checked.is_ok() || Instant::now() >= deadline {
             return checked;
         }
@@ -134,40 +156,68 @@ fn warm(shot: &Shot<'_>) -> Result<()> {
     }
 }
 
+/// One answer of each request that a load repeats.
+fn warm_once(shot: &Shot<'_>) -> Result<()> {
+    let repeated = shot.script.map_or(1, Script::repeated);
+    let before = shot.counts()?;
+    for number in 0..repeated {
+        shot.ask(number)?;
+    }
+    shot.check_counts(&before, repeated)
+}
+
 struct Turn {
     cpu_us: f64,
-    cpu_with_origin_us: f64,
+    cpu_behind_us: f64,
     rate: f64,
 }
 
 impl Shot<'_> {
     fn turn(&self, seconds: u32, cores: Cores, log: &Path) -> Result<Turn> {
-        let request = &self.request;
-        if request.method != "GET" || !request.body.is_empty() {
-            bail!("the load generator sends GET without a body only");
+        let Self { server, request, script, .. } = self;
+        if script.is_none() && (request.method != "GET" || !request.body.is_empty()) {
+            bail!("without a script the load generator sends GET without a body only");
         }
-        let load = Load { port: self.envoy.port, target: &request.target, fields: &request.fields, core: cores.client };
-        let asked = self.origin_requests()?;
-        let (envoy, origin) = (cpu::time(self.envoy.pid())?, cpu::time(self.origin)?);
+        let (target, fields) = (&request.target, &request.fields);
+        let load = Load { port: server.port, target, fields, script: *script, core: cores.client };
+        let before = self.counts()?;
+        let (cpu, cpu_behind) = (cpu::time(server.pid)?, self.cpu_behind()?);
         let Run { requests, rate } = load.run(seconds, log)?;
-        let envoy = cpu::time(self.envoy.pid())?.saturating_sub(envoy);
-        let origin = cpu::time(self.origin)?.saturating_sub(origin);
-        self.check_origin(self.origin_requests()? - asked, requests)?;
-        self.answer.check(&http::send(self.envoy.port, request)?)?;
+        let cpu = cpu::time(server.pid)?.saturating_sub(cpu);
+        let cpu_behind = self.cpu_behind()?.saturating_sub(cpu_behind);
+        self.check_counts(&before, requests)?;
+        self.ask(0)?;
         let per_request = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
-        Ok(Turn { cpu_us: per_request(envoy), cpu_with_origin_us: per_request(envoy + origin), rate })
+        Ok(Turn { cpu_us: per_request(cpu), cpu_behind_us: per_request(cpu_behind), rate })
     }
 
-    fn origin_requests(&self) -> Result<u64> {
-        self.envoy.stat("cluster.origin.upstream_rq_total")
+    /// Asks for what is repeated, by its number, and looks at the answer.
+    fn ask(&self, number: u64) -> Result<()> {
+        let mut request = self.request.clone();
+        if let Some(script) = self.script {
+            request.target = script.target(&request.target, number);
+        }
+        self.answer.check(&http::send(self.server.port, &request)?)
     }
 
-    fn check_origin(&self, asked: u64, requests: u64) -> Result<()> {
-        match self.origin_use {
-            OriginUse::Never => ensure!(asked == 0, "the origin was asked {asked} times in {requests} requests"),
-            // wrk does not count what is under way at its end.
-            OriginUse::Always => {
-                ensure!(asked >= requests, "the origin was asked {asked} times in {requests} requests")
+    fn cpu_behind(&self) -> Result<Duration> {
+        self.behind.iter().map(|&pid| cpu::time(pid)).sum()
+    }
+
+    fn counts(&self) -> Result<Vec<u64>> {
+        let count = |asked: &Asked| envoy::stat(asked.admin, &format!("cluster.{}.upstream_rq_total", asked.cluster));
+        self.asked.iter().map(count).collect()
+    }
+
+    fn check_counts(&self, before: &[u64], requests: u64) -> Result<()> {
+        for ((asked, after), before) in self.asked.iter().zip(self.counts()?).zip(before) {
+            let (count, cluster) = (after.saturating_sub(*before), asked.cluster);
+            match asked.of_it {
+                Use::Never => ensure!(count == 0, "the {cluster} was asked {count} times in {requests} requests"),
+                // wrk does not count what is under way at its end.
+                Use::Always => {
+                    ensure!(count >= requests, "the {cluster} was asked only {count} times in {requests} requests")
+                }
             }
         }
         Ok(())

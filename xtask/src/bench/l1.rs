@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::cpu::{self, Cores};
-use super::frame::{self, Answer, Case, Effort, OriginUse, Shot};
+use super::frame::{self, Answer, Asked, Case, Effort, Server, Shot, Use};
 use super::nginx::Nginx;
-use super::row::{Goal, Row};
+use super::row::{Bound, Goal, Metric, Row};
 use crate::envoy::{Envoy, Launch};
 use crate::http::{self, Request};
 use crate::{build, paths, setup};
@@ -24,13 +24,26 @@ const SIZES: [(&str, &str, usize); 3] =
     [("hit 1 KB", "1k.json", 1 << 10), ("hit 10 KB", "10k.json", 10 << 10), ("hit 100 KB", "100k.json", 100 << 10)];
 const NOT_MODIFIED: &str = "304 of 1 KB";
 
+const LARDER: &str = "larder";
 const DIRECT: &str = "direct_response";
 const NATIVE: &str = "cache_v2";
 const PROXY: &str = "proxy_to_nginx";
 
 const GOALS: &[Goal] = &[
-    Goal { case: SIZES[0].0, against: DIRECT, at_most: 1.35 },
-    Goal { case: NOT_MODIFIED, against: NATIVE, at_most: 0.6 },
+    Goal {
+        case: SIZES[0].0,
+        subject: LARDER,
+        against: DIRECT,
+        metric: Metric::CpuPerRequest,
+        bound: Bound::AtMost(1.35),
+    },
+    Goal {
+        case: NOT_MODIFIED,
+        subject: LARDER,
+        against: NATIVE,
+        metric: Metric::CpuPerRequest,
+        bound: Bound::AtMost(0.6),
+    },
 ];
 
 /// What a browser sends along: parsing it is part of every request.
@@ -78,12 +91,13 @@ struct Subjects {
 
 fn measure(subjects: &Subjects, nginx: &Nginx, effort: Effort, cores: Cores, folder: &Path) -> Result<Vec<Row>> {
     let Subjects { larder, direct, native, proxy } = subjects;
-    let shot = |subject, envoy, origin_use, request: &Request, answer: Answer| Shot {
+    let shot = |subject, envoy: &Envoy, of_origin: Use, request: &Request, answer: Answer| Shot {
         subject,
-        envoy,
-        origin: nginx.pid(),
-        origin_use,
+        server: Server { port: envoy.port, pid: envoy.pid() },
+        behind: vec![nginx.pid()],
+        asked: vec![Asked { admin: envoy.admin, cluster: "origin", of_it: of_origin }],
         request: request.clone(),
+        script: None,
         answer,
     };
     let mut cases = Vec::new();
@@ -92,11 +106,12 @@ fn measure(subjects: &Subjects, nginx: &Nginx, effort: Effort, cores: Cores, fol
         let whole = |field| Answer { status: 200, bytes, field };
         cases.push(Case {
             name,
+            compared: 1,
             shots: vec![
-                shot("larder", larder, OriginUse::Never, &request, whole(Some(("cache-status", "; hit")))),
-                shot(DIRECT, direct, OriginUse::Never, &request, whole(None)),
-                shot(NATIVE, native, OriginUse::Never, &request, whole(Some(("age", "")))),
-                shot(PROXY, proxy, OriginUse::Always, &request, whole(Some(("etag", "\"")))),
+                shot(LARDER, larder, Use::Never, &request, whole(Some(("cache-status", "; hit")))),
+                shot(DIRECT, direct, Use::Never, &request, whole(None)),
+                shot(NATIVE, native, Use::Never, &request, whole(Some(("age", "")))),
+                shot(PROXY, proxy, Use::Always, &request, whole(Some(("etag", "\"")))),
             ],
         });
     }
@@ -106,17 +121,18 @@ fn measure(subjects: &Subjects, nginx: &Nginx, effort: Effort, cores: Cores, fol
     let unchanged = |field| Answer { status: 304, bytes: 0, field };
     cases.push(Case {
         name: NOT_MODIFIED,
+        compared: 1,
         shots: vec![
-            shot("larder", larder, OriginUse::Never, &request, unchanged(Some(("cache-status", "; hit")))),
+            shot(LARDER, larder, Use::Never, &request, unchanged(Some(("cache-status", "; hit")))),
             // The native filter passes every conditional request on.
-            shot(NATIVE, native, OriginUse::Always, &request, unchanged(None)),
-            shot(PROXY, proxy, OriginUse::Always, &request, unchanged(None)),
+            shot(NATIVE, native, Use::Always, &request, unchanged(None)),
+            shot(PROXY, proxy, Use::Always, &request, unchanged(None)),
         ],
     });
     frame::measure("l1", &cases, GOALS, effort, cores, &folder.join("wrk.log"))
 }
 
-fn browser(file: &str) -> Request {
+pub(super) fn browser(file: &str) -> Request {
     BROWSER.iter().fold(Request::get(format!("/{file}")), |request, (name, value)| request.field(name, *value))
 }
 
@@ -135,8 +151,15 @@ impl Place<'_> {
             ("FILTERS", filters.to_owned()),
             ("ORIGIN_PORT", self.origin.to_string()),
         ]);
-        let launch =
-            Launch { name, binary: self.envoy, template: TEMPLATE, values, folder: self.folder, core: Some(self.core) };
+        let launch = Launch {
+            name,
+            binary: self.envoy,
+            template: TEMPLATE,
+            values,
+            folder: self.folder,
+            core: Some(self.core),
+            workers: 1,
+        };
         launch.start().with_context(|| format!("the subject {name} does not start"))
     }
 }
@@ -196,7 +219,7 @@ fn direct(files: &Path) -> Result<String> {
 }
 
 /// A JSON document of exactly so many bytes.
-fn document(bytes: usize) -> Vec<u8> {
+pub(super) fn document(bytes: usize) -> Vec<u8> {
     let mut text = String::from("[");
     let mut number = 0;
     while text.len() + 80 < bytes {

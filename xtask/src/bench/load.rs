@@ -1,6 +1,8 @@
 //! The load: wrk with one thread and sixteen connections on a core of its own, and what it says about a run.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,6 +23,87 @@ pub struct Run {
     pub rate: f64,
 }
 
+/// What makes the requests of a load differ: a script that wrk runs for each of them.
+#[derive(Debug)]
+pub struct Script {
+    file: PathBuf,
+    kind: Kind,
+    /// So that no two loads ask for the same thing.
+    loads: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// So many targets, one after the other.
+    Cycle(u64),
+    /// A target of its own for each request.
+    Distinct,
+    /// POST with this body.
+    Post(PathBuf),
+}
+
+const CYCLE: &str = "local n = 0\nlocal count, path\nfunction init(args) path = wrk.path; count = tonumber(args[1]) end\n\
+    function request() n = n + 1; return wrk.format(nil, path .. (n % count)) end\n";
+const DISTINCT: &str = "local n = 0\nlocal path\nfunction init(args) path = wrk.path .. args[1] .. \"-\" end\n\
+    function request() n = n + 1; return wrk.format(nil, path .. n) end\n";
+const POST: &str = "local whole\nfunction init(args) local file = assert(io.open(args[1], \"rb\")); \
+    wrk.method = \"POST\"; wrk.body = file:read(\"*a\"); file:close(); whole = wrk.format() end\n\
+    function request() return whole end\n";
+
+impl Script {
+    /// The number of the request, below `count`, is put behind the target.
+    pub fn cycle(folder: &Path, count: u64) -> Result<Self> {
+        Self::write(folder, "cycle", CYCLE, Kind::Cycle(count))
+    }
+
+    /// A number that never comes again is put behind the target.
+    pub fn distinct(folder: &Path) -> Result<Self> {
+        Self::write(folder, "distinct", DISTINCT, Kind::Distinct)
+    }
+
+    /// POST with a body.
+    pub fn post(folder: &Path, body: &[u8]) -> Result<Self> {
+        let file = folder.join("post.body");
+        fs::write(&file, body).with_context(|| format!("cannot write {}", file.display()))?;
+        Self::write(folder, "post", POST, Kind::Post(file))
+    }
+
+    fn write(folder: &Path, name: &str, text: &str, kind: Kind) -> Result<Self> {
+        let file = folder.join(format!("{name}.lua"));
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Self { file, kind, loads: AtomicU64::new(0) })
+    }
+
+    /// How many different requests are sent again and again.
+    pub fn repeated(&self) -> u64 {
+        match self.kind {
+            Kind::Cycle(count) => count,
+            Kind::Distinct | Kind::Post(_) => 1,
+        }
+    }
+
+    /// The target of a single request, outside of a load.
+    pub fn target(&self, target: &str, number: u64) -> String {
+        match self.kind {
+            Kind::Cycle(_) => format!("{target}{number}"),
+            Kind::Distinct => format!("{target}{}", self.next()),
+            Kind::Post(_) => target.to_owned(),
+        }
+    }
+
+    fn argument(&self) -> String {
+        match &self.kind {
+            Kind::Cycle(count) => count.to_string(),
+            Kind::Distinct => self.next().to_string(),
+            Kind::Post(file) => file.display().to_string(),
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.loads.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
 /// A request to repeat.
 #[derive(Clone, Debug)]
 pub struct Load<'a> {
@@ -30,6 +113,8 @@ pub struct Load<'a> {
     pub target: &'a str,
     /// The fields beside `Host`.
     pub fields: &'a [(&'static str, String)],
+    /// What makes the requests differ.
+    pub script: Option<&'a Script>,
     /// The core to stay on.
     pub core: usize,
 }
@@ -43,7 +128,13 @@ impl Load<'_> {
         for (name, value) in self.fields {
             command.args(["-H", &format!("{name}: {value}")]);
         }
+        if let Some(script) = self.script {
+            command.arg("-s").arg(&script.file);
+        }
         command.arg(format!("http://127.0.0.1:{}{}", self.port, self.target));
+        if let Some(script) = self.script {
+            command.args(["--", &script.argument()]);
+        }
         let within = Duration::from_secs(seconds.into()) + SLACK;
         let (status, text) = process::capture_within(&mut command, log, within)?;
         ensure!(status.success(), "wrk failed ({status}). {}", process::tail(log));

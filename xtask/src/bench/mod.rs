@@ -6,6 +6,9 @@ mod frame;
 mod l1;
 mod load;
 mod nginx;
+mod node;
+mod origin;
+mod purge;
 mod row;
 mod stats;
 
@@ -18,7 +21,7 @@ use clap::ValueEnum;
 use crate::Verdict;
 use frame::Effort;
 
-/// Measure Larder against its peers: CPU per request and requests per second
+/// Measure Larder against its peers: CPU per request and requests per second, and how soon a purge is everywhere
 ///
 /// The subjects take turns in each round; a figure is the median of the rounds with the least and the greatest. The server and the
 /// client stay on a processor core each. What else runs on the machine is in the figures: look at the ratios first.
@@ -32,8 +35,11 @@ pub struct Args {
     /// Seconds of load for each subject in each round
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
-    /// Two rounds of a second: to see that it works, not to quote
-    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    /// Purges of `bench purge`
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    purges: u32,
+    /// Two rounds of a second, 50 purges: to see that it works, not to quote
+    #[arg(long, conflicts_with_all = ["rounds", "seconds", "purges"])]
     quick: bool,
     /// Write the figures there as JSON, one row each; - is standard output (the table then goes to standard error)
     #[arg(long, value_name = "FILE")]
@@ -45,6 +51,8 @@ pub struct Args {
 enum Name {
     /// Hits in a worker's own memory, and 304s, against Envoy's direct_response, its cache_v2 filter, and proxying to nginx
     L1,
+    /// From a purge's acknowledgement to the last stale byte, over two Envoys with two workers each
+    Purge,
 }
 
 pub fn main(args: &Args) -> Result<Verdict> {
@@ -55,6 +63,7 @@ pub fn main(args: &Args) -> Result<Verdict> {
     };
     let rows = match args.name {
         Name::L1 => l1::run(effort)?,
+        Name::Purge => purge::run(if args.quick { 50 } else { args.purges as usize })?,
     };
     let table = row::table(&rows);
     let to_stdout = args.json.as_deref() == Some(Path::new("-"));

@@ -10,6 +10,13 @@ use crate::envoy::pinned;
 use crate::process::Service;
 use crate::{paths, ports};
 
+/// Below this any path is answered, for an hour's freshness.
+pub const STORABLE: &str = "/storable/";
+/// Below this any path is answered, to be stored nowhere.
+pub const UNSTORABLE: &str = "/unstorable/";
+/// The length of those answers.
+pub const MADE_BYTES: usize = 1 << 10;
+
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// A running nginx. Stopped on drop.
@@ -48,6 +55,7 @@ impl Nginx {
 
 /// Paths are below the folder that `-p` names. Debian's defaults (logs, temporary folders) need root: ours are in that folder, too.
 fn configuration(port: u16) -> String {
+    let made = "x".repeat(MADE_BYTES);
     format!(
         "daemon off;
 master_process off;
@@ -71,6 +79,8 @@ http {{
         listen 127.0.0.1:{port};
         root files;
         location / {{ add_header Cache-Control \"max-age=3600\"; }}
+        location {STORABLE} {{ add_header Cache-Control \"max-age=3600\"; return 200 \"{made}\"; }}
+        location {UNSTORABLE} {{ add_header Cache-Control \"no-store\"; return 200 \"{made}\"; }}
     }}
 }}
 "

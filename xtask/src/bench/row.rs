@@ -13,32 +13,77 @@ use super::stats::{Summary, rounded};
 pub enum Metric {
     /// Processor time of the server under test for each request.
     CpuPerRequest,
-    /// The same with the origin's.
+    /// That of the processes behind it.
+    CpuBehindPerRequest,
+    /// The two together.
     CpuPerRequestWithOrigin,
     /// Requests answered in a second.
     RequestsPerSecond,
+    /// How often the origin was asked.
+    RequestsAtOrigin,
+    /// What 100,000 objects take.
+    MemoryPer100kObjects,
+    /// From a purge's acknowledgement to the last stale byte.
+    StaleFor,
+    /// From a purge's acknowledgement to the node's word that everybody has heard of it.
+    DeliveredAfter,
+    /// Stale answers to requests that were sent after that word.
+    StaleAfterDelivery,
 }
 
 impl Metric {
-    const ALL: [Self; 3] = [Self::CpuPerRequest, Self::CpuPerRequestWithOrigin, Self::RequestsPerSecond];
+    /// Those of every turn of a load.
+    const OF_TURNS: [Self; 4] =
+        [Self::CpuPerRequest, Self::CpuBehindPerRequest, Self::CpuPerRequestWithOrigin, Self::RequestsPerSecond];
 
     fn unit(self) -> &'static str {
         match self {
-            Self::CpuPerRequest | Self::CpuPerRequestWithOrigin => "us",
+            Self::CpuPerRequest | Self::CpuBehindPerRequest | Self::CpuPerRequestWithOrigin => "us",
             Self::RequestsPerSecond => "1/s",
+            Self::RequestsAtOrigin | Self::StaleAfterDelivery => "1",
+            Self::MemoryPer100kObjects => "MiB",
+            Self::StaleFor | Self::DeliveredAfter => "ms",
         }
     }
 }
 
-/// What the first subject of a case should need, in terms of a peer: at most so much of its processor time for a request.
+/// What a figure should be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// At most this.
+    AtMost(f64),
+    /// At least this.
+    AtLeast(f64),
+}
+
+impl Bound {
+    fn value(self) -> f64 {
+        match self {
+            Self::AtMost(value) | Self::AtLeast(value) => value,
+        }
+    }
+
+    fn holds(self, figure: f64) -> bool {
+        match self {
+            Self::AtMost(most) => figure <= most,
+            Self::AtLeast(least) => figure >= least,
+        }
+    }
+}
+
+/// What a subject's figure in a case should be in terms of a peer's.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
     /// The case.
     pub case: &'static str,
+    /// The subject.
+    pub subject: &'static str,
     /// The peer.
     pub against: &'static str,
+    /// The figure.
+    pub metric: Metric,
     /// The ratio.
-    pub at_most: f64,
+    pub bound: Bound,
 }
 
 /// All rounds of one subject in one case.
@@ -46,29 +91,34 @@ pub struct Goal {
 pub struct Figures {
     subject: &'static str,
     cpu_us: Vec<f64>,
-    cpu_with_origin_us: Vec<f64>,
+    cpu_behind_us: Vec<f64>,
     rate: Vec<f64>,
 }
 
 impl Figures {
     /// Without any rounds.
     pub fn new(subject: &'static str) -> Self {
-        Self { subject, cpu_us: Vec::new(), cpu_with_origin_us: Vec::new(), rate: Vec::new() }
+        Self { subject, cpu_us: Vec::new(), cpu_behind_us: Vec::new(), rate: Vec::new() }
     }
 
     /// Adds a round.
-    pub fn add(&mut self, cpu_us: f64, cpu_with_origin_us: f64, rate: f64) {
+    pub fn add(&mut self, cpu_us: f64, cpu_behind_us: f64, rate: f64) {
         self.cpu_us.push(cpu_us);
-        self.cpu_with_origin_us.push(cpu_with_origin_us);
+        self.cpu_behind_us.push(cpu_behind_us);
         self.rate.push(rate);
     }
 
     fn summary(&self, metric: Metric) -> Option<Summary> {
-        Summary::of(match metric {
-            Metric::CpuPerRequest => &self.cpu_us,
-            Metric::CpuPerRequestWithOrigin => &self.cpu_with_origin_us,
-            Metric::RequestsPerSecond => &self.rate,
-        })
+        let both = || -> Vec<f64> {
+            self.cpu_us.iter().zip(&self.cpu_behind_us).map(|(server, behind)| server + behind).collect()
+        };
+        match metric {
+            Metric::CpuPerRequest => Summary::of(&self.cpu_us),
+            Metric::CpuBehindPerRequest => Summary::of(&self.cpu_behind_us),
+            Metric::CpuPerRequestWithOrigin => Summary::of(&both()),
+            Metric::RequestsPerSecond => Summary::of(&self.rate),
+            _ => None,
+        }
     }
 }
 
@@ -87,40 +137,54 @@ pub struct Row {
     ratio: Option<f64>,
     goal: Option<f64>,
     holds: Option<bool>,
+    #[serde(skip)]
+    bound: Option<Bound>,
 }
 
 impl Row {
-    /// The rows of a case: each figure, and the first subject's again in terms of each peer.
+    /// The rows of a case: each figure, and those of the first `compared` subjects again in terms of each that comes after them.
     pub fn of_case(
         bench: &'static str,
         case: &'static str,
+        compared: usize,
         figures: &[Figures],
         goals: &[Goal],
     ) -> impl Iterator<Item = Self> {
         let mut rows = Vec::new();
         for (index, one) in figures.iter().enumerate() {
-            for metric in Metric::ALL {
+            for metric in Metric::OF_TURNS {
                 let Some(mine) = one.summary(metric) else { continue };
                 let alone = Self::alone(bench, case, one.subject, metric, &mine);
                 rows.push(alone.clone());
-                let peers = if index == 0 { figures.get(1..).unwrap_or_default() } else { &[] };
+                let peers = if index < compared { figures.get(compared..).unwrap_or_default() } else { &[] };
                 for peer in peers {
                     let Some(ratio) = peer.summary(metric).and_then(|theirs| mine.ratio(&theirs)) else { continue };
-                    let goal = goals.iter().find(|goal| {
-                        metric == Metric::CpuPerRequest && goal.case == case && goal.against == peer.subject
+                    let bound = goals.iter().find(|goal| {
+                        (goal.case, goal.subject, goal.against, goal.metric)
+                            == (case, one.subject, peer.subject, metric)
                     });
-                    let goal = goal.map(|goal| goal.at_most);
-                    rows.push(Self {
-                        against: Some(peer.subject),
-                        ratio: Some(rounded(ratio)),
-                        goal,
-                        holds: goal.map(|at_most| ratio <= at_most),
-                        ..alone.clone()
-                    });
+                    let compared = Self { against: Some(peer.subject), ratio: Some(rounded(ratio)), ..alone.clone() };
+                    rows.push(compared.bound(bound.map(|goal| goal.bound), ratio));
                 }
             }
         }
         rows.into_iter()
+    }
+
+    /// A figure that is not one of a load's, with what it should be.
+    pub fn single(
+        bench: &'static str,
+        case: &'static str,
+        subject: &'static str,
+        metric: Metric,
+        summary: &Summary,
+        bound: Option<Bound>,
+    ) -> Self {
+        Self::alone(bench, case, subject, metric, summary).bound(bound, summary.median)
+    }
+
+    fn bound(self, bound: Option<Bound>, figure: f64) -> Self {
+        Self { goal: bound.map(Bound::value), holds: bound.map(|bound| bound.holds(figure)), bound, ..self }
     }
 
     fn alone(
@@ -146,6 +210,7 @@ impl Row {
             ratio: None,
             goal: None,
             holds: None,
+            bound: None,
         }
     }
 }
@@ -156,51 +221,65 @@ pub fn json(rows: &[Row]) -> serde_json::Result<String> {
     Ok(format!("[\n{}\n]\n", lines.join(",\n")))
 }
 
-/// A line for each case and subject. The last columns put the case's first subject in terms of this line's.
+/// A line for each case and subject under load, with what this is to the subjects it is compared with, then a line for each figure
+/// of another kind.
 pub fn table(rows: &[Row]) -> String {
-    let mut out = format!(
-        "{:<14}{:<18}{:>30}{:>14}{:>32}  {}\n",
-        "case",
-        "subject",
-        "CPU us/request (min..max)",
-        "with origin",
-        "requests/s (min..max)",
-        "first subject's CPU is"
-    );
+    let mut out = String::new();
     let alone = |row: &&Row| row.against.is_none() && row.metric == Metric::CpuPerRequest;
-    for cpu in rows.iter().filter(alone) {
-        let same = |row: &&Row| row.against.is_none() && (row.case, row.subject) == (cpu.case, cpu.subject);
-        let other = |metric| rows.iter().filter(same).find(|row| row.metric == metric);
-        let spread =
-            |row: &Row, digits: usize| format!("{:.digits$} ({:.digits$}..{:.digits$})", row.value, row.min, row.max);
-        let origin = other(Metric::CpuPerRequestWithOrigin).map(|row| format!("{:.1}", row.value));
-        let rate = other(Metric::RequestsPerSecond).map(|row| spread(row, 0));
+    if rows.iter().any(|row| alone(&row)) {
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{:<14}{:<18}{:>30}{:>14}{:>32}  {}",
+            "{:<14}{:<18}{:>30}{:>12}{:>14}{:>32}  in terms of this",
+            "case", "subject", "CPU us/request (min..max)", "behind it", "both", "requests/s (min..max)",
+        );
+    }
+    let spread =
+        |row: &Row, digits: usize| format!("{:.digits$} ({:.digits$}..{:.digits$})", row.value, row.min, row.max);
+    for cpu in rows.iter().filter(alone) {
+        let same = |row: &&Row| row.against.is_none() && (row.case, row.subject) == (cpu.case, cpu.subject);
+        let other = |metric| rows.iter().filter(same).find(|row| row.metric == metric);
+        let plain = |metric| other(metric).map(|row| format!("{:.1}", row.value)).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "{:<14}{:<18}{:>30}{:>12}{:>14}{:>32}  {}",
             cpu.case,
             cpu.subject,
             spread(cpu, 1),
-            origin.unwrap_or_default(),
-            rate.unwrap_or_default(),
+            plain(Metric::CpuBehindPerRequest),
+            plain(Metric::CpuPerRequestWithOrigin),
+            other(Metric::RequestsPerSecond).map(|row| spread(row, 0)).unwrap_or_default(),
             comparison(rows, cpu)
         );
+    }
+    for row in rows.iter().filter(|row| row.against.is_none() && !Metric::OF_TURNS.contains(&row.metric)) {
+        let (figure, unit) = (spread(row, 2), row.metric.unit());
+        let name = serde_json::to_value(row.metric).ok();
+        let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or_default();
+        let _ = writeln!(out, "{:<28}{:<20}{name:<26}{figure:>28} {unit}{}", row.case, row.subject, goal(row));
     }
     out
 }
 
 fn comparison(rows: &[Row], peer: &Row) -> String {
-    let compared = rows
-        .iter()
-        .find(|row| row.case == peer.case && row.metric == Metric::CpuPerRequest && row.against == Some(peer.subject));
-    let Some((row, ratio)) = compared.and_then(|row| Some((row, row.ratio?))) else { return String::new() };
-    let goal = match (row.goal, row.holds) {
-        (Some(goal), Some(true)) => format!("  (goal: at most {goal}; holds)"),
-        (Some(goal), _) => format!("  (goal: at most {goal}; MISSED)"),
-        _ => String::new(),
+    let shown = |row: &&Row| {
+        let cpu = row.metric == Metric::CpuPerRequest;
+        row.case == peer.case && row.against == Some(peer.subject) && (cpu || row.goal.is_some())
     };
-    format!("{ratio:.2} of this{goal}")
+    let say = |row: &Row| {
+        let figure = if row.metric == Metric::RequestsPerSecond { "req/s" } else { "CPU" };
+        Some(format!("{} {figure} {:.2}{}", row.subject, row.ratio?, goal(row)))
+    };
+    rows.iter().filter(shown).filter_map(say).collect::<Vec<_>>().join(", ")
+}
+
+fn goal(row: &Row) -> String {
+    let Some(bound) = row.bound else { return String::new() };
+    let holds = if row.holds == Some(true) { "holds" } else { "MISSED" };
+    match bound {
+        Bound::AtMost(most) => format!(" (goal: at most {most}; {holds})"),
+        Bound::AtLeast(least) => format!(" (goal: at least {least}; {holds})"),
+    }
 }
 
 #[cfg(test)]
@@ -208,19 +287,24 @@ mod tests {
     use super::*;
 
     const GOALS: &[Goal] = &[
-        Goal { case: "hit", against: "peer", at_most: 1.35 },
-        Goal { case: "hit", against: "other", at_most: 0.1 },
-        Goal { case: "another", against: "peer", at_most: 0.0 },
+        cpu("hit", "peer", 1.35),
+        cpu("hit", "other", 0.1),
+        cpu("another", "peer", 0.0),
+        Goal { metric: Metric::RequestsPerSecond, bound: Bound::AtLeast(0.7), ..cpu("hit", "peer", 0.0) },
     ];
+
+    const fn cpu(case: &'static str, against: &'static str, at_most: f64) -> Goal {
+        Goal { case, subject: "mine", against, metric: Metric::CpuPerRequest, bound: Bound::AtMost(at_most) }
+    }
 
     fn rows() -> Vec<Row> {
         let mut figures = ["mine", "peer", "other"].map(Figures::new);
         for (round, base) in [50.0, 52.0, 48.0].into_iter().enumerate() {
-            figures[0].add(base * 1.2, base * 1.2, 9000.0 + round as f64);
-            figures[1].add(base, base, 12_000.0);
-            figures[2].add(base * 2.0, base * 3.0, 5_000.0);
+            figures[0].add(base * 1.2, 0.0, 9000.0 + round as f64);
+            figures[1].add(base, 1.0, 12_000.0);
+            figures[2].add(base * 2.0, base, 5_000.0);
         }
-        Row::of_case("l1", "hit", &figures, GOALS).collect()
+        Row::of_case("l1", "hit", 1, &figures, GOALS).collect()
     }
 
     #[test]
@@ -238,14 +322,15 @@ mod tests {
     #[test]
     fn the_rows_are_one_json_array_with_every_figure_and_comparison() {
         let parsed: serde_json::Value = serde_json::from_str(&json(&rows()).unwrap()).unwrap();
-        // Three subjects with three figures each, and the first subject's three in terms of two peers.
-        assert_eq!(parsed.as_array().unwrap().len(), 9 + 6);
+        // Three subjects with four figures each, and the first subject's four in terms of two peers.
+        assert_eq!(parsed.as_array().unwrap().len(), 12 + 8);
     }
 
     #[test]
-    fn goals_are_for_processor_time_against_that_peer_in_that_case() {
+    fn goals_are_for_a_figure_against_that_peer_in_that_case() {
         let goals: Vec<_> = rows().into_iter().filter_map(|row| Some((row.against?, row.metric, row.holds?))).collect();
-        assert_eq!(goals, [("peer", Metric::CpuPerRequest, true), ("other", Metric::CpuPerRequest, false)]);
+        let rate = ("peer", Metric::RequestsPerSecond, true);
+        assert_eq!(goals, [("peer", Metric::CpuPerRequest, true), ("other", Metric::CpuPerRequest, false), rate]);
     }
 
     #[test]
@@ -254,15 +339,39 @@ mod tests {
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 4, "{table}");
         assert!(lines[1].contains("60.0 (57.6..62.4)"), "{table}");
-        assert!(lines[2].contains("1.20 of this  (goal: at most 1.35; holds)"), "{table}");
-        assert!(lines[3].contains("0.60 of this  (goal: at most 0.1; MISSED)"), "{table}");
+        assert!(
+            lines[2].contains("mine CPU 1.20 (goal: at most 1.35; holds), mine req/s 0.75 (goal: at least 0.7; holds)"),
+            "{table}"
+        );
+        assert!(lines[3].contains("mine CPU 0.60 (goal: at most 0.1; MISSED)"), "{table}");
     }
 
     #[test]
     fn a_case_without_rounds_or_peers_gives_what_there_is() {
-        assert_eq!(Row::of_case("l1", "hit", &[Figures::new("mine")], GOALS).count(), 0);
+        assert_eq!(Row::of_case("l1", "hit", 1, &[Figures::new("mine")], GOALS).count(), 0);
         let mut alone = Figures::new("mine");
         alone.add(1.0, 1.0, 1.0);
-        assert_eq!(Row::of_case("l1", "hit", &[alone], GOALS).count(), 3);
+        assert_eq!(Row::of_case("l1", "hit", 1, &[alone], GOALS).count(), 4);
+    }
+
+    #[test]
+    fn every_subject_at_the_front_is_compared_with_those_behind() {
+        let mut figures = ["mine", "other", "peer"].map(Figures::new);
+        for (index, figures) in figures.iter_mut().enumerate() {
+            figures.add(1.0 + index as f64, 0.0, 1.0);
+        }
+        let rows: Vec<Row> = Row::of_case("l2", "hit", 2, &figures, &[]).collect();
+        let compared = rows.iter().filter(|row| row.metric == Metric::CpuPerRequest);
+        let compared: Vec<_> = compared.filter_map(|row| Some((row.subject, row.against?, row.ratio?))).collect();
+        assert_eq!(compared, [("mine", "peer", 0.333), ("other", "peer", 0.667)]);
+    }
+
+    #[test]
+    fn single_figures_have_lines_and_goals_of_their_own() {
+        let summary = Summary { median: 51.0, min: 0.0, max: 80.0 };
+        let row = Row::single("purge", "p99", "two", Metric::StaleFor, &summary, Some(Bound::AtMost(50.0)));
+        let text = table(&[row]);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("51.00 (0.00..80.00) ms (goal: at most 50; MISSED)"), "{text}");
     }
 }

@@ -30,6 +30,14 @@ impl Summary {
     }
 }
 
+/// The figure that so many percent of all are not above (the nearest rank). `None` of none.
+pub fn percentile(figures: &[f64], percent: f64) -> Option<f64> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied()
+}
+
 /// Three digits behind the point are more than any of these measurements can carry.
 pub fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
@@ -62,6 +70,16 @@ mod tests {
     fn ratios_are_of_medians() {
         assert_eq!(of(&[1.0, 3.0, 100.0]).ratio(&of(&[2.0])), Some(1.5));
         assert_eq!(of(&[1.0]).ratio(&of(&[0.0])), None);
+    }
+
+    #[test]
+    fn a_percentile_is_the_nearest_rank() {
+        let figures: Vec<f64> = (1..=1000).rev().map(f64::from).collect();
+        assert_eq!(percentile(&figures, 50.0), Some(500.0));
+        assert_eq!(percentile(&figures, 99.0), Some(990.0));
+        assert_eq!(percentile(&figures, 100.0), Some(1000.0));
+        assert_eq!(percentile(&[7.0], 1.0), Some(7.0));
+        assert_eq!(percentile(&[], 50.0), None);
     }
 
     #[test]

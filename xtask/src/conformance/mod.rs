@@ -78,8 +78,15 @@ pub fn main(args: &Args) -> Result<Verdict> {
         Target::Envoy => bootstrap,
         Target::Bare => without_larder(&bootstrap)?,
     };
-    let launch =
-        Launch { name: "conformance", binary: &binary, template: &template, values, folder: &folder, core: None };
+    let launch = Launch {
+        name: "conformance",
+        binary: &binary,
+        template: &template,
+        values,
+        folder: &folder,
+        core: None,
+        workers: 1,
+    };
     let envoy = launch.start()?;
     let outcome = suite.run(envoy.port, &folder, args.id.as_deref())?;
     if let Some(path) = &args.json {

@@ -122,6 +122,7 @@ impl Stage {
             values,
             folder: &self.folder,
             core: None,
+            workers: 1,
         };
         let mut envoy = launch.start().with_context(|| match self.port {
             0 => "Envoy does not start".to_owned(),
