@@ -1,10 +1,13 @@
 //! `cargo xtask bench NAME`: measures, prints a table and writes JSON rows. One file a bench; `frame` is what they share.
 //! No figure makes the command fail: it fails where something could not be measured.
 
+mod cold;
 mod cpu;
 mod frame;
 mod l1;
+mod l2;
 mod load;
+mod memory;
 mod nginx;
 mod node;
 mod origin;
@@ -51,6 +54,8 @@ pub struct Args {
 enum Name {
     /// Hits in a worker's own memory, and 304s, against Envoy's direct_response, its cache_v2 filter, and proxying to nginx
     L1,
+    /// Hits in a node and misses that asked it, against proxying to nginx; a node alone against nginx; memory by store
+    L2,
     /// From a purge's acknowledgement to the last stale byte, over two Envoys with two workers each
     Purge,
 }
@@ -63,6 +68,7 @@ pub fn main(args: &Args) -> Result<Verdict> {
     };
     let rows = match args.name {
         Name::L1 => l1::run(effort)?,
+        Name::L2 => l2::run(effort)?,
         Name::Purge => purge::run(if args.quick { 50 } else { args.purges as usize })?,
     };
     let table = row::table(&rows);

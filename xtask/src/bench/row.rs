@@ -230,7 +230,7 @@ pub fn table(rows: &[Row]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{:<14}{:<18}{:>30}{:>12}{:>14}{:>32}  in terms of this",
+            "{:<17}{:<16}{:>28}{:>12}{:>14}{:>32}  in terms of this",
             "case", "subject", "CPU us/request (min..max)", "behind it", "both", "requests/s (min..max)",
         );
     }
@@ -242,7 +242,7 @@ pub fn table(rows: &[Row]) -> String {
         let plain = |metric| other(metric).map(|row| format!("{:.1}", row.value)).unwrap_or_default();
         let _ = writeln!(
             out,
-            "{:<14}{:<18}{:>30}{:>12}{:>14}{:>32}  {}",
+            "{:<17}{:<16}{:>28}{:>12}{:>14}{:>32}  {}",
             cpu.case,
             cpu.subject,
             spread(cpu, 1),
