@@ -17,11 +17,11 @@ const EDGES: &[(&str, &[&str])] = &[
     (CORE, &[]),
     ("larder-plugin", &[CORE]),
     (NODE, &[CORE]),
-    (ORIGIN, &[CORE]),
+    (ORIGIN, &[CORE, NODE]),
     ("larder", &[CORE, NODE, ORIGIN]),
-    ("larder-host-tests", &[CORE, NODE]),
+    ("larder-host-tests", &[CORE, NODE, ORIGIN]),
     ("larder-probe", &[]),
-    ("shop-api", &[]),
+    ("shop-api", &[ORIGIN]),
     ("xtask", &[]),
 ];
 
