@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::net::TcpStream;
 
@@ -54,18 +55,22 @@ impl Server {
         }
     }
 
+    /// Returns when it has stopped: the signal alone leaves a server's other threads time for another answer.
     pub fn halt(&self) {
-        self.signal(Signal::SIGSTOP);
+        let id = self.signal(Signal::SIGSTOP);
+        let status = waitpid(id, Some(WaitPidFlag::WUNTRACED)).expect("wait");
+        assert!(matches!(status, WaitStatus::Stopped(..)), "{status:?}");
     }
 
     pub fn resume(&self) {
         self.signal(Signal::SIGCONT);
     }
 
-    fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) -> Pid {
         let child = self.child();
-        let id = child.as_ref().expect("it runs").id();
-        kill(Pid::from_raw(id.try_into().expect("an id")), signal).expect("signal");
+        let id = Pid::from_raw(child.as_ref().expect("it runs").id().try_into().expect("an id"));
+        kill(id, signal).expect("signal");
+        id
     }
 
     fn child(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
