@@ -14,6 +14,7 @@ use crate::cluster::message::Release;
 use crate::cluster::{Call, CallFailure};
 use crate::decide::conditional;
 use crate::decide::store::{self, Candidate};
+use crate::edge::MARK;
 use crate::entry::{etag, wire};
 use crate::field::cache_control::CacheControl;
 use crate::fields::{RequestHead, ResponseHead};
@@ -82,6 +83,9 @@ impl Refresh {
         if validating {
             let last_modified = stale.entry.facts().fields.first("last-modified");
             conditional::make_conditional(&mut fields, stale.entry.origin_etag(), last_modified);
+        }
+        if let Some(mark) = worker.edge.mark(now) {
+            fields.set(MARK, mark);
         }
         let request = RequestHead {
             method: "GET".to_owned(),
