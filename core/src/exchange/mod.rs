@@ -32,6 +32,7 @@ use bytes::Bytes;
 pub use lookup::abandoned;
 pub use refresh::{Answer, Refresh, RefreshStep};
 pub use reply::{CACHE_NAME, from_stored};
+pub use share::purge as invalidation;
 pub use verdict::{
     BodyVerdict, Edit, Edits, Effect, EndVerdict, Invalidation, Reply, ReplyBody, RequestVerdict, ResponseVerdict,
     edits_between,
@@ -53,7 +54,7 @@ use crate::policy::rules::Rules;
 use crate::policy::template::Params;
 use crate::purge::Standing;
 use crate::shelf::{Shelf, Variant};
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::worker::Worker;
 
 /// One client request.
@@ -178,9 +179,26 @@ impl Exchange {
         }
     }
 
-    /// Whether the response that is awaited could be stored: worth having even should the client go away.
+    /// Whether the response that is awaited or received could be stored: worth having even should the client go away.
     pub fn may_fill(&self) -> bool {
-        matches!(&self.state, State::Response(fetch) if request::fills(&fetch.asked))
+        match &self.state {
+            State::Response(fetch) => request::fills(&fetch.asked),
+            State::Body(receiving) => receiving.storing.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing more is to come of this exchange: closing it would change nothing.
+    pub const fn is_over(&self) -> bool {
+        matches!(&self.state, State::Nothing)
+    }
+
+    /// How long a stream that waits for another's response does so.
+    pub fn patience(&self) -> Millis {
+        match &self.state {
+            State::Wake(asked) => asked.rules.collapse_wait.unwrap_or_default(),
+            _ => Millis::default(),
+        }
     }
 
     /// A stream that was told to wait is woken.

@@ -101,6 +101,11 @@ impl Refresh {
         Self { request, policy, asked, stale, validating, sent: now, standing, lease, known_there, asks }
     }
 
+    /// Longer bodies are not stored; who reads more than that of the answer reads in vain.
+    pub fn body_bytes_max(&self) -> u64 {
+        self.asked.rules.limits.object_bytes_max
+    }
+
     /// The call to make before the origin is asked; its answer goes to [`Refresh::on_lookup`].
     pub fn lookup(&mut self, worker: &Worker) -> Option<Call> {
         std::mem::take(&mut self.asks).then(|| lookup::call(&self.asked, true, Millis(0), worker))
