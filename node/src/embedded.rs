@@ -48,7 +48,7 @@ impl Embedded {
     ///
     /// # Errors
     /// The store's.
-    pub async fn stop(self) -> Result<(), StoreError> {
+    pub async fn stop(&self) -> Result<(), StoreError> {
         let _ = self.stop.send(true);
         self.follower.abort();
         self.shared.desk.kept_in().close().await

@@ -31,11 +31,14 @@ pub(crate) fn carry_out(cache: &Arc<Cache>, effects: Vec<Effect>) {
     }
 }
 
-/// Tells the cluster. Without a runtime (a request dropped outside of one) nobody is told: leases end by themselves.
+/// Tells the cluster. Without a runtime (a request dropped outside of one), or with too much being told already, nobody is told:
+/// leases end by themselves, and what was not stored costs a hit.
 pub(crate) fn tell(cache: &Arc<Cache>, call: Call) {
-    let (Ok(runtime), true) = (Handle::try_current(), cache.link.is_some()) else { return };
+    let Some(link) = &cache.link else { return };
+    let (Ok(runtime), Ok(permit)) = (Handle::try_current(), link.told.clone().try_acquire_owned()) else { return };
     let cache = cache.clone();
     runtime.spawn(async move {
+        let _permit = permit;
         let answered = cache.call(&call).await.ok().and_then(StoreAnswer::decode).is_some();
         cache.step(|inner, now, _| inner.worker.note_call(now, answered));
     });

@@ -34,6 +34,11 @@ pub struct Handle {
 #[error("{0}")]
 pub struct UrlError(String);
 
+/// What was not written when the cache was closed: later requests miss it, or, where it is a purge, may be served what it covers.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CloseError(String);
+
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Handle").finish_non_exhaustive()
@@ -93,6 +98,17 @@ impl Handle {
     pub fn set_policy(&self, json: &str) -> Result<(), BuildError> {
         self.cache.set_policy(builder::parse(json)?);
         Ok(())
+    }
+
+    /// Waits until what was stored and purged here has reached the cluster or the store, and closes the store. To be called when the
+    /// application ends, with requests no more coming.
+    ///
+    /// # Errors
+    /// It took longer than `within`, or the store could not write everything.
+    pub async fn close(&self, within: std::time::Duration) -> Result<(), CloseError> {
+        let Some(link) = &self.cache.link else { return Ok(()) };
+        let late = || CloseError("not everything reached the cluster or the store in time".to_owned());
+        tokio::time::timeout(within, link.close()).await.map_err(|_| late())?.map_err(CloseError)
     }
 
     /// Bytes of memory taken by stored responses.

@@ -26,6 +26,6 @@ mod upstream;
 pub use body::{Body, BodyError, BoxError};
 pub use builder::{BuildError, Builder, EDGE_KEY_VARIABLE};
 pub use clock::{Clock, SystemClock};
-pub use handle::{Handle, UrlError};
+pub use handle::{CloseError, Handle, UrlError};
 pub use head::OriginFailure;
 pub use service::{CacheLayer, CacheService, ResponseFuture};

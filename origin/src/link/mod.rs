@@ -11,14 +11,14 @@ mod report;
 #[cfg(feature = "cluster")]
 mod ring;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use larder_core::cluster::{Call, CallFailure};
 use larder_core::purge::Sequence;
 use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
 
 use crate::cache::Cache;
 
@@ -38,8 +38,15 @@ pub(crate) struct Link {
     /// Unique in the fleet, and the same for as long as the layer lives.
     name: String,
     purges: purges::Queue,
-    runs: AtomicBool,
+    /// Held by the tasks.
+    running: Arc<Semaphore>,
+    closing: watch::Sender<bool>,
+    /// What the cluster is being told.
+    pub(crate) told: Arc<Semaphore>,
 }
+
+/// What the cluster is told at a time; beyond it, fills stay in memory here.
+const TOLD_AT_ONCE: u32 = 1024;
 
 impl Wire {
     async fn call(&self, call: &Call) -> Result<Bytes, CallFailure> {
@@ -66,11 +73,32 @@ impl Wire {
 impl Link {
     pub(crate) fn new(wire: Wire, cache: &str, random: u64) -> Self {
         let name = format!("{cache}/{:x}-{random:x}", std::process::id());
-        Self { wire: Arc::new(wire), name, purges: purges::Queue::default(), runs: AtomicBool::new(false) }
+        Self {
+            wire: Arc::new(wire),
+            name,
+            purges: purges::Queue::default(),
+            running: Arc::new(Semaphore::new(1)),
+            closing: watch::Sender::new(false),
+            told: Arc::new(Semaphore::new(TOLD_AT_ONCE as usize)),
+        }
     }
 
     pub(crate) async fn call(&self, call: &Call) -> Result<Bytes, CallFailure> {
         self.wire.call(call).await
+    }
+
+    /// Waits until nothing is on its way any more, and closes what is this process's own. Says what was not written.
+    pub(crate) async fn close(&self) -> Result<(), String> {
+        let _ = self.told.acquire_many(TOLD_AT_ONCE).await;
+        self.purges.empty().await;
+        let _ = self.closing.send_replace(true);
+        let _ = self.running.acquire().await;
+        match &*self.wire {
+            #[cfg(feature = "store")]
+            Wire::Node(node) => node.stop().await.map_err(|error| error.to_string()),
+            #[allow(unreachable_patterns, reason = "not every feature has another kind")]
+            _ => Ok(()),
+        }
     }
 
     /// Has a purge sent, behind those that wait.
@@ -80,35 +108,21 @@ impl Link {
 }
 
 impl Cache {
-    /// Begins the tasks of the second level, once there is a runtime.
+    /// Begins the tasks of the second level, once there is a runtime. Should that end before the layer does, another's begins them
+    /// again.
     pub(crate) fn follow_cluster(cache: &Arc<Self>) {
         let Some(link) = &cache.link else { return };
-        if link.runs.load(Ordering::Relaxed) || link.runs.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let Ok(runtime) = Handle::try_current() else {
-            link.runs.store(false, Ordering::Relaxed);
-            return;
-        };
-        let runs = Runs(Arc::downgrade(cache));
-        let (follow, purges, report) = (Arc::downgrade(cache), Arc::downgrade(cache), Arc::downgrade(cache));
+        let Ok(permit) = link.running.clone().try_acquire_owned() else { return };
+        let mut closing = link.closing.subscribe();
+        let Some(runtime) = Handle::try_current().ok().filter(|_| !*closing.borrow()) else { return };
+        let tasks = (Arc::downgrade(cache), Arc::downgrade(cache), Arc::downgrade(cache));
         runtime.spawn(async move {
-            // The three end together: with the layer, or with the runtime. In the latter case another may begin them again.
-            let _runs = runs;
-            tokio::join!(follow::run(follow), purges::run(purges), report::run(report));
+            let _permit = permit;
+            let (follow, purges, report) = tasks;
+            tokio::select! {
+                _ = closing.wait_for(|closing| *closing) => {}
+                _ = async { tokio::join!(follow::run(follow), purges::run(purges), report::run(report)) } => {}
+            }
         });
-    }
-}
-
-/// Says at the end that the tasks do not run any more.
-struct Runs(Weak<Cache>);
-
-impl Drop for Runs {
-    fn drop(&mut self) {
-        if let Some(cache) = self.0.upgrade()
-            && let Some(link) = &cache.link
-        {
-            link.runs.store(false, Ordering::Relaxed);
-        }
     }
 }

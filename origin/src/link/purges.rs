@@ -23,6 +23,7 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 pub(super) struct Queue {
     waiting: Mutex<VecDeque<(Call, Sequence)>>,
     more: Notify,
+    fewer: Notify,
 }
 
 impl Queue {
@@ -38,6 +39,18 @@ impl Queue {
             waiting.push_back((Call { body: message.encode(), ..call }, last));
         }
         self.more.notify_one();
+    }
+
+    /// Waits until all have arrived.
+    pub(super) async fn empty(&self) {
+        loop {
+            let mut fewer = std::pin::pin!(self.fewer.notified());
+            fewer.as_mut().enable();
+            if self.waiting().is_empty() {
+                return;
+            }
+            fewer.await;
+        }
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<(Call, Sequence)>> {
@@ -73,6 +86,7 @@ pub(super) async fn run(cache: Weak<Cache>) {
             if waiting.front().is_some_and(|(sent, _)| *sent == call) {
                 waiting.pop_front();
             }
+            link.purges.fewer.notify_waiters();
         } else {
             tracing::warn!(target: "larder", failures, "a purge did not reach the cluster; it is sent again");
             drop(strong);
