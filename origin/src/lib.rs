@@ -6,3 +6,6 @@
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
 )]
+
+#[cfg(feature = "proxy")]
+pub mod proxy;
