@@ -115,6 +115,7 @@ impl<S: Answers> Front<S> {
         async move {
             let began = Instant::now();
             let open = Open::new(Side::Request);
+            let version = request.version();
             let mut record = Record::new(&client, &request, open, settings.access_log);
             let response = match accepted(&settings, &client, request) {
                 Ok(Accepted { request, tunnel: None }) => through(&mut service, request).await,
@@ -126,7 +127,14 @@ impl<S: Answers> Front<S> {
                     };
                     joined(response, &tunnel, ours, &client, &settings)
                 }
-                Err(refusal) => refusal.response(),
+                Err(refusal) => {
+                    let ends = refusal.ends_connection() && version < Version::HTTP_2;
+                    let mut response = refusal.response();
+                    if ends {
+                        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    }
+                    response
+                }
             };
             counts::answered(began.elapsed());
             record.answered(&response);

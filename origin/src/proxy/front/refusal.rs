@@ -35,6 +35,11 @@ pub(super) enum Refusal<'a> {
 }
 
 impl Refusal<'_> {
+    /// Whether nothing that follows on the connection can be trusted to be a request of its own.
+    pub(super) fn ends_connection(&self) -> bool {
+        matches!(self, Self::Connect | Self::Target(_) | Self::TooLong | Self::MaxForwards | Self::TraceWithBody)
+    }
+
     pub(super) fn response<B: Body<Data = Bytes>>(self) -> Response<Content<B>> {
         let (status, text) = match &self {
             Self::Connect => (StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not for a gateway".to_owned()),
