@@ -6,6 +6,8 @@ use std::str::FromStr;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 
+use super::target::is_host_and_port;
+
 /// An origin: scheme, host and port, as in `http://127.0.0.1:3000` or `https://api.internal`.
 ///
 /// There is no path: what the client asks for is what the origin is asked for, so that keys, purges and links agree.
@@ -78,7 +80,7 @@ impl FromStr for Origin {
         if authority.as_str().contains('@') {
             return Err(wrong("an origin takes no user"));
         }
-        if authority.host().is_empty() || (authority.port().is_some() && authority.port_u16().is_none()) {
+        if !is_host_and_port(authority) {
             return Err(wrong("there is no such host or port"));
         }
         if uri.path() != "/" || uri.query().is_some() || text.contains('#') {

@@ -51,10 +51,7 @@ pub(super) fn settle(
         (None, None) if version < Version::HTTP_11 => default.clone(),
         (None, None) => return Err(BadTarget::NoHost),
     };
-    if authority.as_str().contains('@') || authority.host().is_empty() {
-        return Err(BadTarget::BadHost);
-    }
-    if authority.port().is_some() && authority.port_u16().is_none() {
+    if !is_host_and_port(&authority) {
         return Err(BadTarget::BadHost);
     }
     let path = match uri.path_and_query() {
@@ -83,6 +80,17 @@ fn host(fields: &HeaderMap, version: Version) -> Result<Option<Authority>, BadTa
     }
     let authority = Authority::try_from(line.as_bytes()).map_err(|_| BadTarget::BadHost)?;
     Ok(Some(authority))
+}
+
+/// Whether an authority is a host, and a port where there is one; [`Authority`] takes more than that.
+pub(super) fn is_host_and_port(authority: &Authority) -> bool {
+    let host = authority.host();
+    let Some(rest) = authority.as_str().strip_prefix(host) else { return false };
+    let port = match rest.strip_prefix(':') {
+        Some(port) => port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok(),
+        None => rest.is_empty(),
+    };
+    port && !host.is_empty()
 }
 
 fn same(a: &Authority, b: &Authority) -> bool {
@@ -138,6 +146,8 @@ mod tests {
             (Version::HTTP_11, "/a", &["h, i"], BadTarget::BadHost),
             (Version::HTTP_11, "http://u@h/a", &["h"], BadTarget::BadHost),
             (Version::HTTP_11, "/a", &["h:99999"], BadTarget::BadHost),
+            (Version::HTTP_11, "/a", &["h:"], BadTarget::BadHost),
+            (Version::HTTP_11, "/a", &["[::1]x"], BadTarget::BadHost),
             (Version::HTTP_11, "h:80", &["h"], BadTarget::BadForm),
             (Version::HTTP_11, "*", &["h"], BadTarget::BadForm),
         ] {

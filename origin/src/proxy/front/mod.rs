@@ -127,19 +127,15 @@ impl<S: Answers> Front<S> {
                     };
                     joined(response, &tunnel, ours, &client, &settings)
                 }
-                Err(refusal) => {
-                    let ends = refusal.ends_connection() && version < Version::HTTP_2;
-                    let mut response = refusal.response();
-                    if ends {
-                        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                    }
-                    response
-                }
+                Err(refusal) => refusal.response(),
             };
             counts::answered(began.elapsed());
             record.answered(&response);
             let (mut parts, content) = response.into_parts();
             parts.version = Version::HTTP_11;
+            if version >= Version::HTTP_2 {
+                parts.headers.remove(header::CONNECTION);
+            }
             Ok(Response::from_parts(parts, Served::new(content, record)))
         }
     }

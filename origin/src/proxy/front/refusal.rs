@@ -36,8 +36,12 @@ pub(super) enum Refusal<'a> {
 
 impl Refusal<'_> {
     /// Whether nothing that follows on the connection can be trusted to be a request of its own.
-    pub(super) fn ends_connection(&self) -> bool {
-        matches!(self, Self::Connect | Self::Target(_) | Self::TooLong | Self::MaxForwards | Self::TraceWithBody)
+    fn ends_connection(&self) -> bool {
+        match self {
+            Self::Connect | Self::Target(_) | Self::TooLong | Self::MaxForwards | Self::TraceWithBody => true,
+            Self::Upstream(error) => matches!(error, UpstreamError::Request(_)),
+            _ => false,
+        }
     }
 
     pub(super) fn response<B: Body<Data = Bytes>>(self) -> Response<Content<B>> {
@@ -62,6 +66,9 @@ impl Refusal<'_> {
             fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         }
         fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.ends_connection() {
+            fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         match self {
             Self::Upstream(error) => {
                 if let Ok(value) = HeaderValue::from_str(&format!("larder; error={}", error.name())) {

@@ -1,6 +1,6 @@
 //! Whether a client's connection does anything.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,10 +11,23 @@ pub(in crate::proxy) struct Activity {
     began: Instant,
     /// Requests that are worked on.
     requests: AtomicUsize,
+    /// There has been a request.
+    asked: AtomicBool,
     /// When bytes last came or went, or a request ended; milliseconds from the beginning.
     moved: AtomicU64,
     /// Since when the client takes nothing, though there is something for it; 0 where it does.
     blocked: AtomicU64,
+}
+
+/// How long a connection may do nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Until the first request.
+    pub(super) first: Duration,
+    /// Between requests.
+    pub(super) idle: Duration,
+    /// The client takes nothing of what it has asked for.
+    pub(super) stuck: Duration,
 }
 
 /// What to do with a connection.
@@ -33,6 +46,7 @@ impl Activity {
         Self {
             began: Instant::now(),
             requests: AtomicUsize::new(0),
+            asked: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
         }
@@ -46,6 +60,7 @@ impl Activity {
     /// A request came.
     pub(in crate::proxy) fn request_came(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
     }
 
     /// A request's response has ended, or is not wanted any more.
@@ -68,8 +83,7 @@ impl Activity {
         }
     }
 
-    /// `idle` is how long there may be no request, `stuck` how long the client may take nothing.
-    pub(super) fn verdict(&self, idle: Duration, stuck: Duration) -> Verdict {
+    pub(super) fn verdict(&self, Patience { first, idle, stuck }: Patience) -> Verdict {
         let now = Instant::now();
         match self.blocked.load(Ordering::Relaxed) {
             0 => {}
@@ -79,7 +93,9 @@ impl Activity {
         if self.requests.load(Ordering::Relaxed) > 0 {
             return Verdict::Fine(now + stuck.min(idle));
         }
-        let until = self.moved() + idle;
+        // Bytes do not count before the first request: they could come one by one for ever.
+        let asked = self.asked.load(Ordering::Relaxed);
+        let until = if asked { self.moved() + idle } else { self.began + first };
         if until <= now { Verdict::Idle } else { Verdict::Fine(until.min(now + stuck)) }
     }
 
@@ -92,21 +108,33 @@ impl Activity {
 mod tests {
     use super::*;
 
+    const FIRST: Duration = Duration::from_secs(5);
     const IDLE: Duration = Duration::from_secs(100);
     const STUCK: Duration = Duration::from_secs(10);
+    const PATIENCE: Patience = Patience { first: FIRST, idle: IDLE, stuck: STUCK };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_request_must_come_soon_whatever_else_does() {
+        let activity = Activity::new();
+        tokio::time::advance(FIRST - Duration::from_secs(1)).await;
+        activity.move_on();
+        assert_eq!(activity.verdict(PATIENCE), Verdict::Fine(Instant::now() + Duration::from_secs(1)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(activity.verdict(PATIENCE), Verdict::Idle);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_requests_is_idle_after_a_time() {
         let activity = Activity::new();
         activity.request_came();
         tokio::time::advance(IDLE * 2).await;
-        assert!(matches!(activity.verdict(IDLE, STUCK), Verdict::Fine(_)), "it has a request");
+        assert!(matches!(activity.verdict(PATIENCE), Verdict::Fine(_)), "it has a request");
         activity.request_ended();
         tokio::time::advance(IDLE - Duration::from_secs(1)).await;
         let again = Verdict::Fine(Instant::now() + Duration::from_secs(1));
-        assert_eq!(activity.verdict(IDLE, STUCK), again);
+        assert_eq!(activity.verdict(PATIENCE), again);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(activity.verdict(IDLE, STUCK), Verdict::Idle);
+        assert_eq!(activity.verdict(PATIENCE), Verdict::Idle);
     }
 
     #[tokio::test(start_paused = true)]
@@ -117,10 +145,10 @@ mod tests {
         activity.takes(false);
         tokio::time::advance(STUCK / 2).await;
         activity.takes(false);
-        assert_eq!(activity.verdict(IDLE, STUCK), Verdict::Fine(Instant::now() + STUCK / 2));
+        assert_eq!(activity.verdict(PATIENCE), Verdict::Fine(Instant::now() + STUCK / 2));
         tokio::time::advance(STUCK / 2).await;
-        assert_eq!(activity.verdict(IDLE, STUCK), Verdict::Stuck);
+        assert_eq!(activity.verdict(PATIENCE), Verdict::Stuck);
         activity.takes(true);
-        assert!(matches!(activity.verdict(IDLE, STUCK), Verdict::Fine(_)));
+        assert!(matches!(activity.verdict(PATIENCE), Verdict::Fine(_)));
     }
 }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 pub(super) use activity::Activity;
-use activity::Verdict;
+use activity::{Patience, Verdict};
 use io::ClientIo;
 pub(super) use stopping::{Stop, Stopping};
 
@@ -155,10 +155,15 @@ impl<S: Answers> Connection<S> {
         let front = self.front;
         let service = service_fn(move |request| front.answer(client.clone(), request));
         let mut connection = pin!(self.builder.serve_connection_with_upgrades(TokioIo::new(io), service));
-        let (idle, stuck) = (ms(self.limits.client_idle_ms), ms(self.limits.body_idle_ms));
+        // hyper's own time limit for heads begins when it knows which HTTP it reads, which may be never.
+        let patience = Patience {
+            first: ms(self.limits.head_timeout_ms),
+            idle: ms(self.limits.client_idle_ms),
+            stuck: ms(self.limits.body_idle_ms),
+        };
         let mut overdue = self.stopping.clone();
         let mut is_leaving = false;
-        let mut look = tokio::time::Instant::now() + idle.min(stuck);
+        let mut look = tokio::time::Instant::now() + patience.first.min(patience.idle).min(patience.stuck);
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -172,14 +177,14 @@ impl<S: Answers> Connection<S> {
                     connection.as_mut().graceful_shutdown();
                 }
                 () = overdue.overdue() => return,
-                () = tokio::time::sleep_until(look) => match activity.verdict(idle, stuck) {
+                () = tokio::time::sleep_until(look) => match activity.verdict(patience) {
                     Verdict::Fine(until) => look = until,
                     Verdict::Stuck => return counts::refused("client_stalled"),
                     Verdict::Idle if is_leaving => return,
                     Verdict::Idle => {
                         is_leaving = true;
                         connection.as_mut().graceful_shutdown();
-                        look = tokio::time::Instant::now() + stuck;
+                        look = tokio::time::Instant::now() + patience.stuck;
                     }
                 },
             }

@@ -10,7 +10,9 @@ mod head;
 mod outgoing;
 mod pool;
 
+use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -277,11 +279,22 @@ fn unsendable(error: http::Error) -> Failed {
 fn failed(mut error: TrySendError<Request<Outgoing>>, progress: &Progress) -> Failed {
     let unsent = error.take_message().map(Request::into_body);
     let error = error.into_error();
-    let is_incomplete = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
+    let is_incomplete = error.is_incomplete_message() || error.is_canceled() || error.is_closed() || is_reset(&error);
     let error = match progress.take_failure() {
         Some(failure) => UpstreamError::Request(failure),
         None if error.is_parse() => UpstreamError::Nonsense(error),
         None => UpstreamError::Closed(error),
     };
     Failed { error, unsent, is_incomplete }
+}
+
+/// An origin that closes a connection on which something has just come resets it.
+fn is_reset(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+        )
+    })
 }
