@@ -75,11 +75,7 @@ async fn an_origin_that_does_not_answer_is_named_by_its_failure() {
 
 #[tokio::test]
 async fn the_time_that_a_client_takes_for_its_body_is_not_the_origins() {
-    let origin = Origin::start(crate::support::echo).await;
-    let running = started(limited(proxy(&origin), &[("response_timeout_ms", 50)])).await;
     let (frames, body) = channel();
-    let mut client = Client::http1(running.address()).await;
-    // As long as a few response times: the origin answers early, so have it wait for the whole body instead.
     let collecting = Origin::start(|request: Request<hyper::body::Incoming>| async move {
         let body = request.into_body().collect().await.expect("a body").to_bytes();
         Response::new(full(body))
@@ -103,7 +99,6 @@ async fn the_time_that_a_client_takes_for_its_body_is_not_the_origins() {
     drop(frames);
     let response = soon(sending).await.expect("an answer");
     assert_eq!((response.status().as_u16(), response.body()), (200, &Bytes::from("xxx")));
-    assert_eq!(client.get("/").await.status(), 200);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use larder_origin::proxy::{Builder, Protocol, Proxy};
 
-use crate::support::{Authority, Body, Client, Origin, channel, echo, full, proxy, started};
+use crate::support::{Authority, Body, Client, Origin, channel, echo, full, proxy, soon, started};
 
 /// An origin, the proxy in front of it, and which version it must be spoken to by.
 async fn sides(authority: &Authority) -> Vec<(&'static str, Origin, Builder, Version)> {
@@ -56,7 +56,18 @@ async fn heads_and_bodies_pass_between_all_versions() {
                 assert!(version == Version::HTTP_11 || !asked.headers.contains_key("host"), "{name}");
             }
         }
-        assert_eq!(origin.connections.load(Ordering::SeqCst), 1, "{name}: one connection does for all");
+        let connections = || origin.connections.load(Ordering::SeqCst);
+        if version == Version::HTTP_2 {
+            assert_eq!(connections(), 1, "{name}: one connection does for all");
+        }
+        // One of HTTP/1.1 is kept a moment after the response's end, so a client may be quicker, but not always.
+        let mut client = Client::http1(running.address()).await;
+        soon(async {
+            while connections() >= origin.asked().len() {
+                client.get("/").await;
+            }
+        })
+        .await;
     }
 }
 
