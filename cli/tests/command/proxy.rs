@@ -244,7 +244,14 @@ fn the_access_log_says_what_happened_and_no_secrets() {
     let origin = Origin::start();
     let mut proxy = Proxy::start(&origin, &["--access-log", "--log", "json"]);
     let url = format!("http://{}/account?token=secret", proxy.address);
-    ureq::get(url).header("authorization", "Bearer secret").header("cookie", "secret=1").call().expect("an answer");
+    ureq::get(url)
+        .header("authorization", "Bearer secret")
+        .header("cookie", "secret=1")
+        .call()
+        .expect("an answer")
+        .body_mut()
+        .read_to_string()
+        .expect("text");
     let line = proxy.line_with("/account");
     let event: Value = serde_json::from_str(&line).expect("JSON");
     assert_eq!((&event["target"], &event["method"]), (&"larder::access".into(), &"GET".into()));
