@@ -36,6 +36,9 @@
 //! - Interim responses other than 100 end here: hyper's server cannot send any (so no 103 Early Hints).
 //! - Extended CONNECT (WebSocket over HTTP/2) is refused, and so is HTTP/2 by upgrade from HTTP/1.1 (RFC 9113 3.1): clear-text HTTP/2
 //!   needs prior knowledge, on both sides.
+//! - A client of HTTP/2 that keeps its window shut, but its connection alive, is not let go; what it can hold is bounded by
+//!   `streams_max` and the windows.
+//! - An origin of HTTP/2 gets one connection; more requests than it takes at a time wait for one another.
 //! - A request is sent again only where the first time cannot have counted; trying again after an answer is the client's business.
 
 mod admin;

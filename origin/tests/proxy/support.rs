@@ -66,7 +66,6 @@ pub async fn until(mut is_so: impl FnMut() -> bool) {
     soon(async {
         while !is_so() {
             tokio::task::yield_now().await;
-            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
     .await;

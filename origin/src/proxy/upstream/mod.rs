@@ -298,3 +298,30 @@ fn is_reset(error: &hyper::Error) -> bool {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body::Body;
+
+    use super::*;
+    use crate::proxy::BoxError;
+
+    /// What a caching layer asks of the service that it is put upon.
+    fn can_be_cached<S, B, R>()
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: std::error::Error + Send + Sync + 'static,
+        B: Body + Default + Send + 'static,
+        R: Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<BoxError>,
+    {
+    }
+
+    #[test]
+    fn a_cache_can_be_put_upon_it() {
+        can_be_cached::<Upstream, RequestBody, UpstreamBody>();
+        assert!(RequestBody::default().is_end_stream(), "a request that a cache makes has no body");
+    }
+}
