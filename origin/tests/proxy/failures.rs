@@ -44,6 +44,12 @@ async fn an_origin_that_does_not_answer_is_named_by_its_failure() {
         read_until(&mut stream, "\r\n\r\n").await;
     })
     .await;
+    let coding = by_hand(|mut stream, _| async move {
+        read_until(&mut stream, "\r\n\r\n").await;
+        let response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nxx\r\n0\r\n\r\n";
+        stream.write_all(response).await.expect("written");
+    })
+    .await;
     let babbling = by_hand(|mut stream, _| async move {
         let _ = stream.write_all(b"220 mail.example ESMTP\r\n\r\n").await;
         read_all(&mut stream).await;
@@ -60,6 +66,7 @@ async fn an_origin_that_does_not_answer_is_named_by_its_failure() {
         ("nobody listens", nobody().await, 502, "connection_refused"),
         ("it takes too long", silent().await, 504, "http_response_timeout"),
         ("it closes", closing, 502, "connection_terminated"),
+        ("it codes otherwise", coding, 502, "http_response_transfer_coding"),
         ("it speaks something else", babbling, 502, "http_protocol_error"),
         ("it shakes no hands", no_tls, 504, "connection_timeout"),
         ("it speaks no TLS", babbling_tls.parse().expect("an origin"), 502, "tls_protocol_error"),

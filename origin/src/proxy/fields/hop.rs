@@ -52,6 +52,13 @@ pub(in crate::proxy) fn strip(fields: &mut HeaderMap) {
     }
 }
 
+/// Whether a body is coded for its transfer in another way than chunked, which hyper undoes. Others it leaves as they are, so that
+/// without `Transfer-Encoding` nobody could read the body (RFC 9112 6.1).
+pub(in crate::proxy) fn is_coded(fields: &HeaderMap) -> bool {
+    let mut codings = listed(fields, &header::TRANSFER_ENCODING);
+    codings.next().is_some_and(|coding| !coding.eq_ignore_ascii_case("chunked")) || codings.next().is_some()
+}
+
 /// The protocol that a request wants to change to, where `Connection` says that it means it. Changing to HTTP/2 in clear text is
 /// not on offer: it has been taken out of HTTP (RFC 9113 3.1), and a tunnel of requests would pass by the cache.
 pub(in crate::proxy) fn upgrade(fields: &HeaderMap) -> Option<HeaderValue> {
@@ -127,6 +134,20 @@ mod tests {
         let mut all = fields(&[("connection", "te"), ("te", "gzip, Trailers")]);
         strip(&mut all);
         assert_eq!(all["te"], "trailers");
+    }
+
+    #[test]
+    fn chunked_is_the_only_coding_that_can_be_undone() {
+        for (lines, coded) in [
+            (&[][..], false),
+            (&[("transfer-encoding", "Chunked")], false),
+            (&[("transfer-encoding", "gzip, chunked")], true),
+            (&[("transfer-encoding", "gzip"), ("transfer-encoding", "chunked")], true),
+            (&[("transfer-encoding", "chunked, chunked")], true),
+            (&[("transfer-encoding", "gzip")], true),
+        ] {
+            assert_eq!(is_coded(&fields(lines)), coded, "{lines:?}");
+        }
     }
 
     #[test]

@@ -207,6 +207,9 @@ fn accepted(settings: &Settings, client: &Client, request: Request<Incoming>) ->
     if parts.method == Method::CONNECT {
         return Err(Refusal::Connect);
     }
+    if hop::is_coded(&parts.headers) {
+        return Err(Refusal::Coding);
+    }
     let most = settings.limits.body_bytes();
     if let (Some(most), Some(length)) = (most, length(&parts.headers))
         && length > most

@@ -21,6 +21,8 @@ pub(super) enum Refusal<'a> {
     Connect,
     Target(BadTarget),
     TooLong,
+    /// A transfer coding other than chunked.
+    Coding,
     Expectation,
     MaxForwards,
     TraceWithBody,
@@ -38,7 +40,12 @@ impl Refusal<'_> {
     /// Whether nothing that follows on the connection can be trusted to be a request of its own.
     fn ends_connection(&self) -> bool {
         match self {
-            Self::Connect | Self::Target(_) | Self::TooLong | Self::MaxForwards | Self::TraceWithBody => true,
+            Self::Connect
+            | Self::Target(_)
+            | Self::TooLong
+            | Self::Coding
+            | Self::MaxForwards
+            | Self::TraceWithBody => true,
             Self::Upstream(error) => matches!(error, UpstreamError::Request(_)),
             _ => false,
         }
@@ -49,6 +56,7 @@ impl Refusal<'_> {
             Self::Connect => (StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not for a gateway".to_owned()),
             Self::Target(bad) => (StatusCode::BAD_REQUEST, bad.as_str().to_owned()),
             Self::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than allowed".to_owned()),
+            Self::Coding => (StatusCode::NOT_IMPLEMENTED, "chunked is the only transfer coding here".to_owned()),
             Self::Expectation => (StatusCode::EXPECTATION_FAILED, "only 100-continue can be expected here".to_owned()),
             Self::MaxForwards => (StatusCode::BAD_REQUEST, "Max-Forwards is a number".to_owned()),
             Self::TraceWithBody => (StatusCode::BAD_REQUEST, "a TRACE request has no body".to_owned()),

@@ -34,6 +34,9 @@ pub enum UpstreamError {
     /// What it sent is no HTTP response, or one over the limits.
     #[error("the origin's answer is no response: {0}")]
     Nonsense(#[source] hyper::Error),
+    /// It coded the body for its transfer in another way than chunked, though nobody had said to take that.
+    #[error("the origin's answer has a transfer coding other than chunked")]
+    Coding,
     /// It changed the protocol though nobody had asked it to.
     #[error("the origin changed the protocol unasked")]
     SwitchedUnasked,
@@ -68,6 +71,7 @@ impl UpstreamError {
             Self::TimedOut => "http_response_timeout",
             Self::Closed(_) => "connection_terminated",
             Self::Nonsense(_) => "http_protocol_error",
+            Self::Coding => "http_response_transfer_coding",
             Self::SwitchedUnasked => "http_upgrade_failed",
             Self::Request(_) | Self::Unsendable(_) => "http_request_error",
         }

@@ -34,6 +34,7 @@ use pool::{Pool, Reuse, Taken};
 
 use super::body::{Held, RequestBody, UpstreamBody};
 use super::counts;
+use super::fields::hop;
 use super::limits::{Limits, ms};
 use super::origin::Origin;
 use super::tls::OriginTls;
@@ -261,6 +262,9 @@ impl Shared {
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(UpstreamError::SwitchedUnasked);
+        }
+        if hop::is_coded(response.headers()) {
+            return Err(UpstreamError::Coding);
         }
         let (mut parts, body) = response.into_parts();
         head::received(&mut parts);
