@@ -9,6 +9,7 @@
 mod ask;
 mod node;
 mod paint;
+mod proxy;
 mod purge;
 mod ratio;
 mod stats;
@@ -30,6 +31,8 @@ struct Options {
 enum Command {
     /// Run a node of the HTTP cache cluster
     Node(Box<node::Options>),
+    /// Run the cache as a reverse proxy of its own, in front of any origin
+    Proxy(Box<proxy::Options>),
     /// Purge what the cluster and every Envoy have stored, and wait until all have heard
     Purge(purge::Options),
     /// Show what the cluster does
@@ -46,6 +49,7 @@ enum End {
 fn main() -> ExitCode {
     let ended = match Options::parse().command {
         Command::Node(options) => node::run(*options),
+        Command::Proxy(options) => proxy::run(*options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),
     };

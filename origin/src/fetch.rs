@@ -52,29 +52,47 @@ where
 }
 
 /// What becomes of a request that the inner service did not answer: what is stored stands in, or the failure is the client's.
-pub(crate) fn failed<E>(mut stream: Stream, failed: Failed<E>) -> Result<Response<Body>, Failed<E>> {
-    let (status, text, failure) = match &failed {
+pub(crate) fn failed<E: 'static>(mut stream: Stream, failed: Failed<E>) -> Result<Response<Body>, Failed<E>> {
+    let (response, failure, is_ours) = match &failed {
         Failed::TimedOut => {
-            (StatusCode::GATEWAY_TIMEOUT, "the service did not answer in time\n", OriginFailure::Timeout)
+            let response = broken(StatusCode::GATEWAY_TIMEOUT, "the service did not answer in time\n");
+            (response, OriginFailure::Timeout, true)
         }
-        Failed::Error(_) => (StatusCode::BAD_GATEWAY, "the service failed\n", OriginFailure::Other),
-        Failed::Panic(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the service failed\n", OriginFailure::Reset),
+        Failed::Error(error) => match of_proxy(error) {
+            Some((response, failure)) => (response, failure, true),
+            None => (broken(StatusCode::BAD_GATEWAY, "the service failed\n"), OriginFailure::Other, false),
+        },
+        Failed::Panic(_) => {
+            (broken(StatusCode::INTERNAL_SERVER_ERROR, "the service failed\n"), OriginFailure::Reset, false)
+        }
     };
     tracing::warn!(target: "larder", failure = ?failure, "the inner service gave no response");
-    let (mut parts, body) = broken(status, text).into_parts();
+    let (mut parts, body) = response.into_parts();
     parts.extensions.insert(failure);
     let head = head::response_head(&mut parts, None, false, stream.cache.now());
     let (received, effects) = stream.on_response(head, None);
     effects::carry_out(&stream.cache, effects);
     match (received, failed) {
         (Received::Replace(response), _) => Ok(response),
-        (Received::Pass(edits), Failed::TimedOut) => {
+        (Received::Pass(edits), _) if is_ours => {
             parts.extensions.remove::<OriginFailure>();
             head::edit_fields(&mut parts.headers, &edits);
             Ok(Response::from_parts(parts, body))
         }
         (_, failed) => Err(failed),
     }
+}
+
+/// Where the inner service is the proxy's upstream, its errors have answers, in which the layer can say what it has done.
+#[cfg(feature = "proxy")]
+fn of_proxy<E: 'static>(error: &E) -> Option<(Response<Body>, OriginFailure)> {
+    let error = (error as &dyn std::any::Any).downcast_ref::<crate::proxy::UpstreamError>()?;
+    Some((crate::proxy::answer(error).map(Body::from), error.failure()?))
+}
+
+#[cfg(not(feature = "proxy"))]
+fn of_proxy<E: 'static>(_: &E) -> Option<(Response<Body>, OriginFailure)> {
+    None
 }
 
 fn broken(status: StatusCode, text: &'static str) -> Response<Body> {

@@ -29,3 +29,6 @@ pub use clock::{Clock, SystemClock};
 pub use handle::{CloseError, Handle, UrlError};
 pub use head::OriginFailure;
 pub use service::{CacheLayer, CacheService, ResponseFuture};
+
+#[cfg(feature = "proxy")]
+pub mod proxy;

@@ -241,6 +241,7 @@ where
 async fn forward<S, B, R>(stream: Stream, inner: S, request: Request<B>) -> Result<Response<Body>, Failed<S::Error>>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    S::Error: 'static,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {

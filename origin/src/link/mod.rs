@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::cache::Cache;
 
 /// How the second level is reached.
+#[allow(clippy::large_enum_variant, reason = "there is one for each layer")]
 pub(crate) enum Wire {
     /// Nodes, over HTTP.
     #[cfg(feature = "cluster")]
