@@ -6,3 +6,9 @@
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
 )]
+
+#[cfg(feature = "invalidator")]
+pub mod invalidator;
+
+#[cfg(feature = "invalidator")]
+pub use invalidator::{Invalidator, Purge};

@@ -128,8 +128,8 @@ impl Queue {
             let id = self.append_new(purge, asked_ms, vec![ticket]);
             return Pushed { id, collapsed: None };
         }
-        let all_soft = purge.mode() == Mode::Soft
-            && self.waiting.iter().all(|waiting| waiting.entry.purge.mode() == Mode::Soft);
+        let all_soft =
+            purge.mode() == Mode::Soft && self.waiting.iter().all(|waiting| waiting.entry.purge.mode() == Mode::Soft);
         let everything = if all_soft { Purge::new().all().soft() } else { Purge::new().all() };
         let asked_ms = self.oldest_ms().unwrap_or(asked_ms);
         let mut tickets: Vec<_> = self.waiting.drain(..).flat_map(|waiting| waiting.tickets).collect();
@@ -248,5 +248,186 @@ fn text_len(scope: &Scope) -> usize {
     match scope {
         Scope::Url(text) | Scope::Tag(text) | Scope::Prefix(text) => text.len(),
         Scope::All => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Told = oneshot::Receiver<Outcome>;
+
+    fn push(queue: &mut Queue, purge: Purge) -> (Pushed, Told) {
+        let (ticket, told) = oneshot::channel();
+        (queue.push(purge, 0, ticket), told)
+    }
+
+    fn tag(queue: &mut Queue, tag: &str) -> Told {
+        push(queue, Purge::new().tag(tag)).1
+    }
+
+    fn names(scopes: &[Scope]) -> String {
+        let name = |scope: &Scope| {
+            if *scope == Scope::All {
+                "*".to_owned()
+            } else {
+                String::from_utf8(scope.encode(Mode::Hard)[2..].to_vec()).expect("text")
+            }
+        };
+        scopes.iter().map(name).collect::<Vec<_>>().join(" ")
+    }
+
+    fn position(sequence: u64) -> Accepted {
+        Accepted { sequence, ..Accepted::default() }
+    }
+
+    fn refusal() -> NotAccepted {
+        NotAccepted::Refused { status: 400, detail: "no".into() }
+    }
+
+    #[test]
+    fn a_batch_has_one_mode_and_keeps_the_order() {
+        let mut queue = Queue::new(Vec::new(), 1, 100);
+        let _told = [tag(&mut queue, "a"), push(&mut queue, Purge::new().tag("b").url("c")).1];
+        let _soft = push(&mut queue, Purge::new().tag("d").soft());
+        let _hard = tag(&mut queue, "e");
+        let mut sent = Vec::new();
+        while let Some(batch) = queue.next(10, 1000) {
+            sent.push((names(&batch.scopes), batch.mode == Mode::Soft));
+            queue.accepted(&batch, &position(1));
+        }
+        assert_eq!(sent, [("a b c".into(), false), ("d".into(), true), ("e".into(), false)]);
+        assert_eq!((queue.len(), queue.settled_through(), queue.newest()), (0, 4, 4));
+    }
+
+    #[test]
+    fn a_purge_larger_than_a_batch_is_told_at_its_end() {
+        let mut queue = Queue::new(Vec::new(), 1, 100);
+        let (_, mut told) = push(&mut queue, Purge::new().tags(["a", "b", "c", "d", "e"]));
+        for (sequence, want) in [(1, "a b"), (2, "c d"), (3, "e")] {
+            assert!(told.try_recv().is_err());
+            let batch = queue.next(2, 1000).expect("a batch");
+            assert_eq!(names(&batch.scopes), want);
+            queue.accepted(&batch, &position(sequence));
+        }
+        assert_eq!(told.try_recv(), Ok(Ok(position(3))));
+        // By bytes, too; one always goes.
+        let _told = push(&mut queue, Purge::new().tags(["long", "x", "longer"]));
+        let batch = queue.next(10, 2).expect("a batch");
+        assert_eq!(names(&batch.scopes), "long");
+    }
+
+    #[test]
+    fn a_refused_part_is_told_and_the_rest_goes_on() {
+        let mut queue = Queue::new(Vec::new(), 1, 100);
+        let (_, mut told) = push(&mut queue, Purge::new().tags(["a", "bad", "c"]));
+        let mut other = tag(&mut queue, "d");
+        for want in ["a", "bad", "c", "d"] {
+            let batch = queue.next(1, 1000).expect("a batch");
+            assert_eq!(names(&batch.scopes), want);
+            if want == "bad" { queue.refused(&batch, &refusal()) } else { queue.accepted(&batch, &position(1)) }
+        }
+        assert_eq!(told.try_recv(), Ok(Err(refusal())));
+        assert_eq!(other.try_recv(), Ok(Ok(position(1))));
+    }
+
+    #[test]
+    fn the_same_again_joins_unless_it_is_under_way() {
+        let mut queue = Queue::new(Vec::new(), 1, 100);
+        let mut first = tag(&mut queue, "a");
+        let mut second = tag(&mut queue, "a");
+        assert_eq!(queue.len(), 1);
+        let batch = queue.next(10, 1000).expect("a batch");
+        let mut third = tag(&mut queue, "a");
+        assert_eq!(queue.len(), 2, "the one under way may be from before the change");
+        let _soft = push(&mut queue, Purge::new().tag("a").soft());
+        assert_eq!(queue.len(), 3, "hard is not soft");
+        queue.returned();
+        queue.accepted(&batch, &position(1));
+        assert!(first.try_recv().is_ok() && second.try_recv().is_ok() && third.try_recv().is_err());
+        let mut fourth = tag(&mut queue, "a");
+        assert_eq!(queue.len(), 2);
+        let batch = queue.next(10, 1000).expect("a batch");
+        queue.accepted(&batch, &position(2));
+        assert!(third.try_recv().is_ok() && fourth.try_recv().is_ok());
+    }
+
+    #[test]
+    fn a_full_queue_becomes_a_purge_of_everything() {
+        let mut queue = Queue::new(Vec::new(), 1, 3);
+        let mut told: Vec<Told> = ["a", "b", "c"].map(|name| tag(&mut queue, name)).into();
+        let stale = queue.next(2, 1000).expect("a batch");
+        let (pushed, last) = push(&mut queue, Purge::new().tag("d").soft());
+        told.push(last);
+        assert_eq!((pushed.collapsed, queue.len()), (Some(4), 1));
+        // What was under way comes back, and settles nothing that is still there.
+        queue.returned();
+        queue.accepted(&stale, &position(1));
+        assert_eq!(queue.len(), 1);
+        told.push(tag(&mut queue, "e"));
+        let batch = queue.next(10, 1000).expect("a batch");
+        assert_eq!((names(&batch.scopes).as_str(), batch.mode), ("* e", Mode::Hard));
+        queue.accepted(&batch, &position(2));
+        assert!(told.iter_mut().all(|told| told.try_recv() == Ok(Ok(position(2)))));
+        assert_eq!(queue.settled_through(), queue.newest());
+    }
+
+    #[test]
+    fn all_soft_stays_soft_when_it_is_everything() {
+        let mut queue = Queue::new(Vec::new(), 1, 1);
+        let _told = [push(&mut queue, Purge::new().tag("a").soft()), push(&mut queue, Purge::new().tag("b").soft())];
+        assert_eq!(queue.next(10, 1000).expect("a batch").mode, Mode::Soft);
+    }
+
+    /// A node, a queue and its user do anything in any order. Whatever each purge names has to be taken, by a request that began after
+    /// it was asked for, before the user is told.
+    #[test]
+    fn nothing_is_lost_whatever_happens() {
+        for seed in 0..500 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut queue = Queue::new(Vec::new(), 1, if random.bool() { 8 } else { 1000 });
+            let mut asked: Vec<(u32, Purge, Told)> = Vec::new();
+            let mut taken: Vec<(u32, Scope)> = Vec::new();
+            let mut under_way: Option<(u32, Batch)> = None;
+            for now in 0..200 {
+                match random.u8(0..4) {
+                    0 | 1 => {
+                        let tags: Vec<String> =
+                            (0..random.usize(1..4)).map(|_| format!("t{}", random.u8(0..6))).collect();
+                        let purge = Purge::new().tags(tags);
+                        let (_, told) = push(&mut queue, purge.clone());
+                        asked.push((now, purge, told));
+                    }
+                    2 if under_way.is_none() => {
+                        under_way = queue.next(random.usize(1..5), 1000).map(|batch| (now, batch));
+                    }
+                    _ => {
+                        let Some((began, batch)) = under_way.take() else { continue };
+                        queue.returned();
+                        let (is_taken, is_heard) = (random.bool(), random.bool());
+                        if is_taken {
+                            taken.extend(batch.scopes.iter().map(|scope| (began, scope.clone())));
+                        }
+                        if is_taken && is_heard {
+                            queue.accepted(&batch, &position(taken.len() as u64));
+                        }
+                    }
+                }
+            }
+            queue.returned();
+            while let Some(batch) = queue.next(3, 1000) {
+                taken.extend(batch.scopes.iter().map(|scope| (1000, scope.clone())));
+                queue.accepted(&batch, &position(taken.len() as u64));
+            }
+            for (when, purge, mut told) in asked {
+                let end = told.try_recv().expect("told").expect("accepted").sequence as usize;
+                for scope in purge.scopes() {
+                    let counts =
+                        |(began, taken): &(u32, Scope)| *began > when && (taken == scope || *taken == Scope::All);
+                    assert!(taken[..end].iter().any(counts), "seed {seed}: {scope:?} asked for at {when}");
+                }
+            }
+            assert_eq!((queue.len(), queue.settled_through()), (0, queue.newest()), "seed {seed}");
+        }
     }
 }
