@@ -163,28 +163,36 @@ impl Nodes {
     async fn delivered_by(&self, number: usize, accepted: &Accepted, end: Instant) -> Result<(), String> {
         let Some(node) = self.nodes.get(number) else { return Ok(()) };
         let Accepted { log, sequence, .. } = accepted;
-        let mut last = format!("{} was not asked", node.url);
+        let mut last = format!("{} does not answer", node.url);
+        // Asked without waiting first: then there is something to tell, however short the time is.
+        let mut hold = Duration::ZERO;
         loop {
-            let hold = HOLD.min(end.saturating_duration_since(Instant::now()));
             let url = format!("{}/v1/purges/{sequence}/delivery?log={log}&wait={}ms", node.url, hold.as_millis());
-            let limit = end.min(Instant::now() + hold + self.timeout);
-            let asked = self.ask(Method::GET, url, Bytes::new(), limit).await;
+            let began = Instant::now();
+            let asked = self.ask(Method::GET, url, Bytes::new(), end.min(began + hold + self.timeout)).await;
+            let mut was_held = false;
             let delivery = asked.as_ref().ok().filter(|answer| answer.status.is_success());
             match (delivery.and_then(|answer| serde_json::from_slice::<Delivery>(&answer.body).ok()), asked) {
                 (Some(delivery), _) if delivery.delivered => return Ok(()),
                 (Some(delivery), _) => {
                     let pending = delivery.workers.map(|workers| workers.pending).unwrap_or_default();
                     last = format!("{} waits for {}", node.url, pending.join(", "));
+                    was_held = began.elapsed() >= hold;
                 }
                 (None, Ok(answer)) => last = node.says(&answer),
                 // The time being over is no news.
                 (None, Err(_)) if Instant::now() >= end => return Err(last),
                 (None, Err(why)) => last = format!("{}: {why}", node.url),
             }
-            if Instant::now() >= end {
+            if !was_held {
+                tokio::time::sleep_until(end.min(Instant::now() + ASK_AGAIN)).await;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return Err(last);
             }
-            tokio::time::sleep_until(end.min(Instant::now() + ASK_AGAIN)).await;
+            // The answer needs time, too.
+            hold = HOLD.min(left.mul_f64(0.9));
         }
     }
 

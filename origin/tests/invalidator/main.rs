@@ -1,0 +1,16 @@
+//! The invalidation client against real nodes: order, outages, crashes, damage, refusals, limits, ends, delivery.
+
+mod damage;
+mod delivery;
+mod ends;
+mod front;
+mod killed;
+mod limits;
+#[cfg(feature = "metrics")]
+mod measured;
+mod order;
+mod outage;
+mod refusals;
+mod support;
+#[cfg(feature = "invalidator-tls")]
+mod tls;
