@@ -7,6 +7,8 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
 )]
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod changes;
 #[cfg(feature = "invalidator")]
 pub mod invalidator;
 

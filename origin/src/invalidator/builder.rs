@@ -167,7 +167,15 @@ impl InvalidatorBuilder {
             backoff: Backoff::new(self.backoff.0, self.backoff.1),
         };
         let sender = runtime.spawn(sender.run());
-        let handle = Handle { shared, nodes, is_durable: writer.is_some(), sender, writer: Mutex::new(writer) };
+        let handle = Handle {
+            shared,
+            nodes,
+            is_durable: writer.is_some(),
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            queue_max: self.queue_max,
+            sender,
+            writer: Mutex::new(writer),
+        };
         Ok(Invalidator { handle: Arc::new(handle) })
     }
 }

@@ -95,6 +95,8 @@ struct Handle {
     shared: Arc<Shared>,
     nodes: Arc<Nodes>,
     is_durable: bool,
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    queue_max: usize,
     sender: JoinHandle<()>,
     writer: Mutex<Option<thread::JoinHandle<bool>>>,
 }
@@ -196,6 +198,12 @@ impl Invalidator {
     /// Whether purges are kept in a directory.
     pub fn is_durable(&self) -> bool {
         self.handle.is_durable
+    }
+
+    /// Whether who can wait should, so that the queue does not become a purge of everything.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn is_half_full(&self) -> bool {
+        *self.handle.shared.waiting.borrow() > self.handle.queue_max / 2
     }
 
     /// How it is doing.

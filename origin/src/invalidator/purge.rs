@@ -100,7 +100,7 @@ impl Purge {
         self
     }
 
-    pub(super) fn of(scopes: Vec<Scope>, mode: Mode) -> Self {
+    pub(crate) fn of(scopes: Vec<Scope>, mode: Mode) -> Self {
         Self { scopes, mode }
     }
 
@@ -113,7 +113,7 @@ impl Purge {
     }
 
     /// Says what no node would take.
-    pub(super) fn check(&self) -> Result<(), InvalidPurge> {
+    pub(crate) fn check(&self) -> Result<(), InvalidPurge> {
         if self.scopes.is_empty() {
             return Err(InvalidPurge::Nothing);
         }

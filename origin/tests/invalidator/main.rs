@@ -11,6 +11,7 @@ mod measured;
 mod order;
 mod outage;
 mod refusals;
+#[path = "../nodes/mod.rs"]
 mod support;
 #[cfg(feature = "invalidator-tls")]
 mod tls;

@@ -1,4 +1,5 @@
 //! A node that can be stopped and started at one address, and what is in its purge log.
+#![allow(dead_code, reason = "each test binary uses some of it")]
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
