@@ -35,7 +35,7 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
 
-    /// Where purges are kept until a node has taken them [default: a temporary folder]
+    /// Where purges are kept until a node has taken them [default: nowhere, rows wait in the database's outbox]
     #[arg(long, value_name = "FOLDER")]
     queue: Option<PathBuf>,
 
@@ -55,9 +55,10 @@ async fn main() -> anyhow::Result<()> {
         .execute(&mut somebody)
         .await?;
 
-    let mut builder = Invalidator::builder()
-        .nodes(&options.nodes)
-        .directory(options.queue.unwrap_or_else(|| temporary.path().join("purges")));
+    let mut builder = Invalidator::builder().nodes(&options.nodes);
+    if let Some(folder) = options.queue {
+        builder = builder.directory(folder);
+    }
     if let Some(file) = options.token_file {
         builder = builder.token_file(file);
     }
@@ -102,6 +103,7 @@ async fn main() -> anyhow::Result<()> {
     match invalidator.shutdown(Duration::from_secs(5)).await {
         Remaining::Nothing => println!("nothing is left to purge"),
         Remaining::Kept(purges) => println!("{purges} purges wait in the queue's folder for the next start"),
+        Remaining::Lost(_) => println!("not all was purged; what the outbox still has waits for the next start"),
         other => println!("{other:?}"),
     }
     Ok(())
