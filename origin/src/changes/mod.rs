@@ -7,6 +7,9 @@
 //!
 //! Several programs may read one outbox: then a tag may be purged more than once, which harms nobody.
 //!
+//! What happens shows in [`Following::status`], in `tracing` events of the target `larder::changes`, and with the feature `metrics` in
+//! the counter `larder_changes_rows_total`: rows that were handed on.
+//!
 #![cfg_attr(
     feature = "sqlite",
     doc = r#"

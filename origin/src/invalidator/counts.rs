@@ -1,15 +1,4 @@
-//! What is counted, by the `metrics` facade; nothing without the feature.
-//!
-//! | name | kind | says |
-//! |---|---|---|
-//! | `larder_invalidator_queued_total` | counter | purges asked for, by what they name |
-//! | `larder_invalidator_accepted_total` | counter | purges that a node has taken |
-//! | `larder_invalidator_acceptance_seconds` | histogram | from asking for a purge to a node's having taken it |
-//! | `larder_invalidator_failed_attempts_total{reason}` | counter | attempts that came to nothing: `blocked` (somebody has to act), `failed` |
-//! | `larder_invalidator_dead_letters_total` | counter | purges that a node refused for good |
-//! | `larder_invalidator_overflows_total` | counter | times that the full queue became a purge of everything |
-//! | `larder_invalidator_waiting` | gauge | purges that wait |
-//! | `larder_invalidator_oldest_seconds` | gauge | how long ago the oldest of them was asked for, as of the last attempt |
+//! What is counted, by the `metrics` facade; nothing without the feature. The module's documentation lists it.
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! The task that sends: the queue's front, again and again until a node has taken it, so that no purge overtakes another.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -74,8 +73,8 @@ impl Sender {
 
     /// Waits for the next attempt, at least until nodes want to be asked again.
     async fn pause(&mut self, held_until: Option<Instant>) {
-        let wait = self.backoff.next(fastrand::f64());
-        let until = (Instant::now() + wait).max(held_until.map_or_else(Instant::now, |until| until + Duration::ZERO));
+        let backed_off = Instant::now() + self.backoff.next(fastrand::f64());
+        let until = held_until.map_or(backed_off, |held_until| held_until.max(backed_off));
         tokio::select! {
             () = tokio::time::sleep_until(until) => {}
             () = self.shared.mended.notified() => {}
