@@ -7,6 +7,13 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
 )]
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod changes;
+#[cfg(feature = "invalidator")]
+pub mod invalidator;
+#[cfg(feature = "proxy")]
+pub mod proxy;
+
 mod body;
 mod builder;
 mod cache;
@@ -28,7 +35,6 @@ pub use builder::{BuildError, Builder, EDGE_KEY_VARIABLE};
 pub use clock::{Clock, SystemClock};
 pub use handle::{CloseError, Handle, UrlError};
 pub use head::OriginFailure;
+#[cfg(feature = "invalidator")]
+pub use invalidator::{Invalidator, Purge};
 pub use service::{CacheLayer, CacheService, ResponseFuture};
-
-#[cfg(feature = "proxy")]
-pub mod proxy;
