@@ -84,8 +84,14 @@ impl Handle {
     }
 
     fn purge(&self, scope: Scope, mode: Mode) {
+        self.purge_several(vec![scope], mode);
+    }
+
+    /// Purges several things at once.
+    pub(crate) fn purge_several(&self, scopes: Vec<Scope>, mode: Mode) {
+        let purges = scopes.into_iter().map(|scope| (scope, mode)).collect();
         let ((), effects) = self.cache.step(|inner, _, out| {
-            let invalidation = larder_core::exchange::invalidation(vec![(scope, mode)], &mut inner.worker);
+            let invalidation = larder_core::exchange::invalidation(purges, &mut inner.worker);
             out.extend(invalidation.map(|invalidation| Effect::Invalidate(Box::new(invalidation))));
         });
         effects::carry_out(&self.cache, effects);

@@ -1,9 +1,9 @@
 //! Purges when a database changes, whoever changes it: another program, a script, somebody at the prompt.
 //!
 //! Triggers write the tags of every row that is inserted, updated or deleted into an outbox, a table of the same database, in the same
-//! transaction: they are there if and only if the change is. A task reads the outbox, hands the tags to an
-//! [`Invalidator`](crate::Invalidator) in order, and deletes what that has kept. What was written while nobody was reading is purged
-//! as soon as somebody reads.
+//! transaction: they are there if and only if the change is. A task reads the outbox, hands the tags on in order, to an
+//! [`Invalidator`](crate::Invalidator), to the [`Handle`](crate::Handle) of a layer, or to both, and deletes what is purged, or kept to be.
+//! What was written while nobody was reading is purged as soon as somebody reads.
 //!
 //! Several programs may read one outbox: then a tag may be purged more than once, which harms nobody.
 //!
@@ -56,6 +56,7 @@ mod outbox;
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod target;
 mod watched;
 
 pub use self::errors::ChangesError;
@@ -64,6 +65,7 @@ pub use self::outbox::{Following, FollowingStatus};
 pub use self::postgres::PostgresChanges;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteChanges;
+pub use self::target::Target;
 pub use self::watched::Watched;
 /// The database library, in the version that this crate takes options of.
 pub use sqlx;

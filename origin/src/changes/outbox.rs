@@ -1,7 +1,7 @@
-//! From the outbox to the invalidator: rows go in order, and leave the outbox when the invalidator has kept what they say.
+//! From the outbox to whoever purges: rows go in order, and leave the outbox when what they say is kept.
 //!
-//! Invariant: a row is deleted only after its purge is on the invalidator's disk (or, without one, in the cluster's purge log). So it may
-//! be purged twice, and is never forgotten.
+//! Invariant: a row is deleted only after its purge is on the invalidator's disk (or, without one, in the cluster's purge log), or has
+//! been carried out in this process. So it may be purged twice, and is never forgotten.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -13,7 +13,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::errors::ChangesError;
-use crate::invalidator::{Invalidator, NotAccepted, Purge, PurgeError};
+use super::target::Target;
+use crate::invalidator::{Purge, PurgeError};
 
 /// Rows that are read at once.
 pub(super) const ROWS_MAX: i64 = 1000;
@@ -51,7 +52,7 @@ pub(super) trait Outbox: Send + 'static {
     fn wait(&mut self) -> impl Future<Output = Result<(), ChangesError>> + Send;
 }
 
-/// A task that feeds an invalidator from a database. It ends with the value; nothing is lost by that.
+/// A task that purges what changes in a database. It ends with the value; nothing is lost by that.
 #[derive(Debug)]
 #[must_use = "it ends when it is dropped"]
 pub struct Following {
@@ -108,8 +109,8 @@ impl Shared {
     }
 }
 
-/// Starts to feed, on the current tokio runtime.
-pub(super) fn follow(mut outbox: impl Outbox, invalidator: Invalidator) -> Following {
+/// Starts to purge, on the current tokio runtime.
+pub(super) fn follow(mut outbox: impl Outbox, target: Target) -> Following {
     let shared = Arc::new(Shared::default());
     let (stop, mut stopping) = watch::channel(false);
     let feed = {
@@ -117,7 +118,7 @@ pub(super) fn follow(mut outbox: impl Outbox, invalidator: Invalidator) -> Follo
         async move {
             let mut pause = PAUSE_FIRST;
             loop {
-                let wait = match step(&mut outbox, &invalidator, &shared).await {
+                let wait = match step(&mut outbox, &target, &shared).await {
                     Ok(Step::Fed(rows)) => {
                         pause = PAUSE_FIRST;
                         let mut shown = shared.lock();
@@ -170,7 +171,7 @@ enum Failed {
     Invalidator(PurgeError),
 }
 
-async fn step(outbox: &mut impl Outbox, invalidator: &Invalidator, shared: &Shared) -> Result<Step, Failed> {
+async fn step(outbox: &mut impl Outbox, target: &Target, shared: &Shared) -> Result<Step, Failed> {
     let rows = outbox.read().await?;
     if rows.is_empty() {
         tokio::select! {
@@ -179,8 +180,8 @@ async fn step(outbox: &mut impl Outbox, invalidator: &Invalidator, shared: &Shar
         }
         return Ok(Step::Empty);
     }
-    for purge in purges(&rows) {
-        match hand_on(invalidator, purge).await {
+    for (scopes, mode) in purges(&rows) {
+        match target.hand_on(scopes, mode).await {
             Ok(()) => {}
             Err(PurgeError::ShutDown) => return Ok(Step::ShutDown),
             Err(error) => return Err(Failed::Invalidator(error)),
@@ -194,22 +195,8 @@ async fn step(outbox: &mut impl Outbox, invalidator: &Invalidator, shared: &Shar
     Ok(Step::Fed(count))
 }
 
-/// Returns when the purge is kept.
-async fn hand_on(invalidator: &Invalidator, purge: Purge) -> Result<(), PurgeError> {
-    let mut ticket = invalidator.purge(purge).await?;
-    // Without a disk, the outbox is what keeps it. And a queue that fills would become a purge of everything, while here there is room.
-    if !invalidator.is_durable() || invalidator.is_half_full() {
-        return match ticket.accepted().await {
-            // What was refused for good is with the dead letters.
-            Ok(_) | Err(NotAccepted::Refused { .. }) => Ok(()),
-            Err(NotAccepted::ShutDown) => Err(PurgeError::ShutDown),
-        };
-    }
-    Ok(())
-}
-
 /// What rows say, each thing once, in as few purges as modes allow.
-fn purges(rows: &[Row]) -> Vec<Purge> {
+fn purges(rows: &[Row]) -> Vec<(Vec<Scope>, Mode)> {
     let mut purges = Vec::new();
     for run in rows.chunk_by(|one, other| one.soft == other.soft) {
         let mut known = HashSet::new();
@@ -233,7 +220,7 @@ fn purges(rows: &[Row]) -> Vec<Purge> {
         }
         let mode = if run.iter().any(|row| row.soft) { Mode::Soft } else { Mode::Hard };
         if !scopes.is_empty() {
-            purges.push(Purge::of(scopes, mode));
+            purges.push((scopes, mode));
         }
     }
     purges
@@ -249,7 +236,9 @@ mod tests {
         let all = Row { number: 0, what: What::Everything, soft: false };
         let none = Row { number: 0, what: What::NoText, soft: false };
         let rows = [row("a", false), row("b", false), row("a", false), row("", false), none, row("a", true), all];
-        let want = [Purge::new().tags(["a", "b"]), Purge::new().tag("a").soft(), Purge::new().all()];
+        let tag = |tag: &str| Scope::Tag(tag.to_owned());
+        let want =
+            [(vec![tag("a"), tag("b")], Mode::Hard), (vec![tag("a")], Mode::Soft), (vec![Scope::All], Mode::Hard)];
         assert_eq!(purges(&rows), want);
         assert!(purges(&[row("", false)]).is_empty());
     }

@@ -1,5 +1,6 @@
 //! Changes of a SQLite database that become purges: which ones, in which order, and that none is lost.
 
+mod in_process;
 mod installing;
 #[path = "../nodes/mod.rs"]
 mod support;

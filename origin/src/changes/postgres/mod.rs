@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use self::triggers::Names;
 use super::errors::ChangesError;
 use super::outbox::{Following, Outbox, ROWS_MAX, Row, What, follow};
+use super::target::Target;
 use super::watched::Watched;
-use crate::invalidator::Invalidator;
 
 /// Between attempts to listen.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -99,8 +99,9 @@ impl PostgresChanges {
         Ok(())
     }
 
-    /// Feeds an invalidator from now on, on the current tokio runtime. A database that is not there (yet) is tried again and again.
-    pub fn follow(&self, invalidator: Invalidator) -> Following {
+    /// Purges what changes from now on, on the current tokio runtime, by an [`Invalidator`](crate::Invalidator), the
+    /// [`Handle`](crate::Handle) of a layer, or both. A database that is not there (yet) is tried again and again.
+    pub fn follow(&self, target: impl Into<Target>) -> Following {
         let names = Names::new(&self.schema);
         let notified = Arc::new(Notify::new());
         let listening = tokio::spawn(listen(self.options.clone(), names.channel().to_owned(), notified.clone()));
@@ -112,7 +113,7 @@ impl PostgresChanges {
             notified,
             listening,
         };
-        follow(outbox, invalidator)
+        follow(outbox, target.into())
     }
 }
 

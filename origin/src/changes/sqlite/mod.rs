@@ -9,8 +9,8 @@ use sqlx::{ConnectOptions, Connection, Row as _};
 
 use super::errors::ChangesError;
 use super::outbox::{Following, Outbox, ROWS_MAX, Row, What, follow};
+use super::target::Target;
 use super::watched::Watched;
-use crate::invalidator::Invalidator;
 
 /// Watches tables of a SQLite database.
 ///
@@ -67,11 +67,12 @@ impl SqliteChanges {
         Ok(())
     }
 
-    /// Feeds an invalidator from now on, on the current tokio runtime. A database that is not there (yet) is tried again and again.
-    pub fn follow(&self, invalidator: Invalidator) -> Following {
+    /// Purges what changes from now on, on the current tokio runtime, by an [`Invalidator`](crate::Invalidator), the
+    /// [`Handle`](crate::Handle) of a layer, or both. A database that is not there (yet) is tried again and again.
+    pub fn follow(&self, target: impl Into<Target>) -> Following {
         let outbox =
             SqliteOutbox { options: self.options.clone(), interval: self.interval, connection: None, version: None };
-        follow(outbox, invalidator)
+        follow(outbox, target.into())
     }
 }
 
