@@ -76,7 +76,7 @@ pub enum BuildError {
         /// Why.
         source: std::io::Error,
     },
-    /// The policy is refused: an error a line, each with line and column.
+    /// The policy is refused: an error a line, each with line and column, and with the file's name where it was read from one.
     #[error("the policy is refused:\n{0}")]
     Policy(String),
     /// The keys shared with edges are of no use.
@@ -235,10 +235,7 @@ impl Builder {
         let policy = match &self.policy {
             Source::None => return Err(BuildError::NoPolicy),
             Source::Text(text) => parse(text)?,
-            Source::File(file) => {
-                let read = std::fs::read_to_string(file);
-                parse(&read.map_err(|source| BuildError::File { file: file.clone(), source })?)?
-            }
+            Source::File(file) => parse_file(file)?,
         };
         let mut worker = Worker::new(self.memory, seed()?);
         worker.name = name(self.name)?;
@@ -274,6 +271,14 @@ impl std::fmt::Debug for Builder {
 
 pub(crate) fn parse(text: &str) -> Result<Arc<Policy>, BuildError> {
     Policy::parse(text).map(Arc::new).map_err(|errors| BuildError::Policy(errors.to_string()))
+}
+
+/// Errors begin with the file's name.
+fn parse_file(file: &Path) -> Result<Arc<Policy>, BuildError> {
+    let read = std::fs::read_to_string(file);
+    let text = read.map_err(|source| BuildError::File { file: file.to_owned(), source })?;
+    let refused = |errors: larder_core::policy::PolicyErrors| errors.in_file(&file.to_string_lossy()).to_string();
+    Policy::parse(&text).map(Arc::new).map_err(|errors| BuildError::Policy(refused(errors)))
 }
 
 /// Caches are few and live as long as the process does: their names may, too.

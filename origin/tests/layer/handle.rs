@@ -60,6 +60,11 @@ fn what_is_no_layer_says_why() {
     assert!(matches!(CacheLayer::builder().build(), Err(BuildError::NoPolicy)));
     let missing = CacheLayer::from_file("/nowhere/policy.json").expect_err("no file");
     assert!(missing.to_string().starts_with("cannot read the policy /nowhere/policy.json"), "{missing}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("bad.json");
+    std::fs::write(&file, r#"{ "version": 1, "name": "x", "rutes": [] }"#).expect("written");
+    let bad = CacheLayer::from_file(&file).expect_err("refused").to_string();
+    assert!(bad.contains(&format!("{}:1:30: ", file.display())) && bad.contains("routes"), "{bad}");
     let policy = r#"{ "version": 1, "name": "x" }"#;
     assert!(matches!(CacheLayer::builder().policy("{").build(), Err(BuildError::Policy(_))));
     let named = CacheLayer::builder().policy(policy).cache_name("two words").build();
