@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Args, Parser};
 use serde_json::json;
-use shop_api::{App, Settings};
+use shop_api::{App, CacheSettings, Settings};
 use tokio::net::TcpListener;
 
 /// A small shop API on SQLite: products, categories, prices, carts, accounts, images, a slow report.
@@ -38,6 +38,50 @@ struct Options {
     /// Print the ready line as JSON: {"listening":"http://ADDRESS:PORT"}
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    caching: Caching,
+}
+
+/// Nothing of this is there without `--cache`.
+#[derive(Args)]
+#[command(next_help_heading = "Caching (with Larder)")]
+struct Caching {
+    /// Cache the API's answers in this process, and purge what writes change. Behind a Larder edge that shares a key by LARDER_EDGE_KEY,
+    /// the edge stores instead
+    #[arg(long)]
+    cache: bool,
+
+    /// What is cached, and how [default: policies/shop-api.json, which is in the program]
+    #[arg(long, value_name = "FILE", requires = "cache")]
+    policy: Option<PathBuf>,
+
+    /// Share what is stored with these nodes of a cluster: their data planes, such as http://127.0.0.1:9901; may be given several times
+    #[arg(long, value_name = "URL", requires = "cache")]
+    cluster: Vec<String>,
+
+    /// Purge at a node, too, and so at every edge: its admin plane, such as http://127.0.0.1:9902. Given several times, they take turns
+    #[arg(long = "node", value_name = "URL", requires = "cache")]
+    nodes: Vec<String>,
+
+    /// A file with a token of the scope `purge` for the nodes; read again for each purge
+    #[arg(long, value_name = "FILE", requires = "nodes")]
+    token_file: Option<PathBuf>,
+
+    /// Where purges are kept until a node has taken them, over restarts [default: in memory only]
+    #[arg(long, value_name = "FOLDER", requires = "nodes")]
+    queue: Option<PathBuf>,
+
+    /// Purge what others change in the database: makes triggers in it that write down what is to be purged
+    #[arg(long, requires = "cache")]
+    watch_database: bool,
+}
+
+impl Caching {
+    fn settings(self) -> Option<CacheSettings> {
+        let Caching { cache, policy, cluster, nodes, token_file, queue, watch_database } = self;
+        cache.then_some(CacheSettings { policy, cluster, nodes, token_file, queue, watch_database, edge_keys: None })
+    }
 }
 
 #[tokio::main]
@@ -52,6 +96,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
+    if options.caching.cache {
+        // What a cache or a node has to complain of.
+        let log = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false);
+        log.with_max_level(tracing_subscriber::filter::LevelFilter::WARN).init();
+    }
     // Listened for from the start, so that a signal during the seeding is not the end of a half-made temporary file.
     let shutdown = shutdown_signal()?;
     let listener = TcpListener::bind(options.listen)
@@ -62,6 +111,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         db: options.db,
         seed_products: options.seed_products,
         report_delay: Duration::from_millis(options.report_ms),
+        cache: options.caching.settings(),
     })
     .await?;
 

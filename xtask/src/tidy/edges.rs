@@ -21,7 +21,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("larder", &[CORE, NODE, ORIGIN]),
     ("larder-host-tests", &[CORE, NODE, ORIGIN]),
     ("larder-probe", &[]),
-    ("shop-api", &[ORIGIN]),
+    // Its tests need a real node, and what one keeps.
+    ("shop-api", &[CORE, NODE, ORIGIN]),
     ("xtask", &[]),
 ];
 

@@ -86,6 +86,11 @@ impl Db {
         Ok(Db { readers, writer, queries: AtomicU64::new(0), file })
     }
 
+    /// How another connection to the same database is made.
+    pub(crate) fn options(&self) -> SqliteConnectOptions {
+        (*self.writer.connect_options()).clone()
+    }
+
     /// How many statements have been run to serve requests.
     pub(crate) fn queries(&self) -> u64 {
         self.queries.load(Ordering::Relaxed)

@@ -169,8 +169,9 @@ impl Db {
              WHERE id = ? RETURNING id, price_cents, price_changed_at",
         );
         let row = write.optional(update.bind(cents).bind(id)).await?.ok_or(ProductRefused::NotFound(id))?;
+        let price = price(&row)?;
         write.commit().await?;
-        Ok(price(&row)?)
+        Ok(price)
     }
 
     /// Adds a product; what comes back is as a client in `language` sees it.
@@ -192,8 +193,9 @@ impl Db {
         let id = write.one(insert).await.map_err(|error| sku_taken(error, &draft.sku))?.try_get("id")?;
         write.insert_texts(id, draft).await?;
         let row = write.one(select_product(id, language)).await?;
+        let product = product(&row)?;
         write.commit().await?;
-        Ok(product(&row)?)
+        Ok(product)
     }
 
     /// Puts `draft` in the place of product `id`, texts included.
@@ -207,8 +209,9 @@ impl Db {
         let mut write = self.write().await?;
         write.replace_product(id, draft).await?;
         let row = write.one(select_product(id, language)).await?;
+        let product = product(&row)?;
         write.commit().await?;
-        Ok(product(&row)?)
+        Ok(product)
     }
 
     /// Changes product `id` by a JSON Merge Patch (RFC 7396) of its draft. Read and written in one transaction, so two
@@ -225,8 +228,9 @@ impl Db {
         draft.check().map_err(ProductRefused::Invalid)?;
         write.replace_product(id, &draft).await?;
         let row = write.one(select_product(id, language)).await?;
+        let product = product(&row)?;
         write.commit().await?;
-        Ok(product(&row)?)
+        Ok(product)
     }
 
     /// Deletes a product; its sales stay.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::App;
+use crate::cache::Changed;
 use crate::db::{Price, Product, ProductDraft, Sort};
 use crate::error::ApiError;
 use crate::extract::{Body, Params, Segment};
@@ -79,7 +80,8 @@ pub(super) async fn add(
     language: Language,
     Body(draft): Body<ProductDraft>,
 ) -> Result<Response, ApiError> {
-    let product = app.db().add_product(&draft, language).await?;
+    let write = move |app: App| async move { app.db().add_product(&draft, language).await };
+    let product = app.write(write, |product| Changed::Product(product.id)).await?;
     let location = format!("/v1/products/{}", product.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], translated(product)).into_response())
 }
@@ -90,7 +92,8 @@ pub(super) async fn replace(
     Segment(id): Segment<i64>,
     Body(draft): Body<ProductDraft>,
 ) -> Result<Translated<Product>, ApiError> {
-    Ok(translated(app.db().replace_product(id, &draft, language).await?))
+    let write = move |app: App| async move { app.db().replace_product(id, &draft, language).await };
+    Ok(translated(app.write(write, move |_| Changed::Product(id)).await?))
 }
 
 pub(super) async fn patch(
@@ -99,11 +102,13 @@ pub(super) async fn patch(
     Segment(id): Segment<i64>,
     Body(patch): Body<Value>,
 ) -> Result<Translated<Product>, ApiError> {
-    Ok(translated(app.db().patch_product(id, patch, language).await?))
+    let write = move |app: App| async move { app.db().patch_product(id, patch, language).await };
+    Ok(translated(app.write(write, move |_| Changed::Product(id)).await?))
 }
 
 pub(super) async fn delete(State(app): State<App>, Segment(id): Segment<i64>) -> Result<StatusCode, ApiError> {
-    app.db().delete_product(id).await?;
+    let write = move |app: App| async move { app.db().delete_product(id).await };
+    app.write(write, move |()| Changed::ProductGone(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -122,7 +127,8 @@ pub(super) async fn set_price(
     Segment(id): Segment<i64>,
     Body(price): Body<NewPrice>,
 ) -> Result<Json<Price>, ApiError> {
-    Ok(Json(app.db().set_price(id, price.cents).await?))
+    let write = move |app: App| async move { app.db().set_price(id, price.cents).await };
+    Ok(Json(app.write(write, move |_| Changed::Price(id)).await?))
 }
 
 /// In the language of its texts, which is English where the wanted one is missing.

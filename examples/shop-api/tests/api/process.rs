@@ -12,13 +12,13 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 /// A running `shop-api`; killed when a test fails before it ended.
-struct Program {
+pub struct Program {
     child: Child,
     ready: String,
 }
 
 impl Program {
-    fn start(arguments: &[&str], temp: &Path) -> Program {
+    pub fn start(arguments: &[&str], temp: &Path) -> Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_shop-api"))
             .args(["--seed-products", "20"])
             .args(arguments)
@@ -35,7 +35,7 @@ impl Program {
         self.ready.strip_prefix("listening on http://").unwrap()
     }
 
-    fn request(&self, request: &str) -> String {
+    pub fn request(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(self.address()).unwrap();
         write!(stream, "{request}\r\nhost: shop\r\nconnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
@@ -47,7 +47,7 @@ impl Program {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
     }
 
-    fn stop(mut self) -> ExitStatus {
+    pub fn stop(mut self) -> ExitStatus {
         self.signal("-TERM");
         self.child.wait().unwrap()
     }
@@ -62,10 +62,10 @@ impl Drop for Program {
 }
 
 /// A directory for one test, removed at its end.
-struct Directory(PathBuf);
+pub struct Directory(pub PathBuf);
 
 impl Directory {
-    fn new(name: &str) -> Directory {
+    pub fn new(name: &str) -> Directory {
         let path = std::env::temp_dir().join(format!("shop-api-test-{name}-{}", process::id()));
         fs::create_dir(&path).unwrap();
         Directory(path)
@@ -75,7 +75,7 @@ impl Directory {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         fs::read_dir(&self.0).unwrap().next().is_none()
     }
 }

@@ -27,7 +27,7 @@ async fn the_sums_of_the_report_agree() {
 #[tokio::test]
 async fn the_report_takes_as_long_as_it_is_told_to() {
     let report_delay = Duration::from_millis(80);
-    let settings = Settings { db: None, seed_products: 10, report_delay };
+    let settings = Settings { db: None, seed_products: 10, report_delay, cache: None };
     let shop = Shop { app: App::open(&settings).await.unwrap() };
     let start = Instant::now();
     shop.get("/v1/reports/sales").await;

@@ -2,12 +2,13 @@
 
 pub mod contract;
 
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
-use shop_api::{App, Settings};
+use shop_api::{App, CacheSettings, Settings};
 use tower::ServiceExt;
 
 /// An open shop with 60 products and a report without delay.
@@ -16,8 +17,28 @@ pub struct Shop {
 }
 
 pub async fn shop() -> Shop {
-    let settings = Settings { db: None, seed_products: 60, report_delay: Duration::ZERO };
+    let settings = Settings { db: None, seed_products: 60, report_delay: Duration::ZERO, cache: None };
     Shop { app: App::open(&settings).await.unwrap() }
+}
+
+/// The same with a cache.
+pub async fn cached(cache: CacheSettings) -> Shop {
+    cached_at(None, cache).await
+}
+
+/// The same on a database of one's own.
+pub async fn cached_at(db: Option<PathBuf>, cache: CacheSettings) -> Shop {
+    let settings = Settings { db, seed_products: 60, report_delay: Duration::ZERO, cache: Some(cache) };
+    Shop { app: App::open(&settings).await.unwrap() }
+}
+
+/// Asks again and again until the answer is yes.
+pub async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !ask().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        let _ = tokio::time::timeout(Duration::from_millis(5), std::future::pending::<()>()).await;
+    }
 }
 
 /// An answer, read to the end.
@@ -71,7 +92,14 @@ impl Shop {
     }
 
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
-        let mut request = Request::builder().method(method).uri(path);
+        let reply = self.ask(method, path, headers, body).await;
+        contract::check(method, path, &reply);
+        reply
+    }
+
+    /// As [`Shop::send`], for answers that the API itself does not have.
+    pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let mut request = Request::builder().method(method).uri(path).header("host", "shop.example");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -79,9 +107,7 @@ impl Shop {
         let response = self.app.router().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        let reply = Reply { status: parts.status, headers: parts.headers, body };
-        contract::check(method, path, &reply);
-        reply
+        Reply { status: parts.status, headers: parts.headers, body }
     }
 }
 
