@@ -1,9 +1,11 @@
 //! `cargo xtask tidy`: the project's own rules, those that neither compiler nor clippy knows. Collects and prints;
-//! each rule has its place: `edges` for dependencies, `sources` for Rust and other text, `links` for Markdown, `schema`.
+//! each rule has its place: `edges` for dependencies between crates, `light` for those that features must not bring, `sources`
+//! for Rust and other text, `links` for Markdown, `schema`.
 //!
 //! All findings come at once, and each says what to do.
 
 mod edges;
+mod light;
 mod links;
 mod schema;
 mod sources;
@@ -20,9 +22,10 @@ use crate::{Verdict, paths, process};
 
 /// Check the project's own rules: dependency arrows, file headers, links, schema and more
 ///
-/// Rules: dependencies between our crates only along the arrows of the design; core stays free of I/O crates; every Rust
-/// file begins with a `//!` header and has at most 600 lines without its tests; tests never sleep and are never ignored;
-/// no unfinished code; no paths of one machine; relative links in Markdown resolve; policies/schema.json is current.
+/// Rules: dependencies between our crates only along the arrows of the design; core stays free of I/O crates; larder-origin
+/// compiles no client, server or TLS that its features do not ask for; every Rust file begins with a `//!` header and has at
+/// most 600 lines without its tests; tests never sleep and are never ignored; no unfinished code; no paths of one machine;
+/// relative links in Markdown resolve; policies/schema.json is current.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -74,6 +77,7 @@ pub fn main(args: &Args) -> Result<Verdict> {
 pub fn findings() -> Result<Vec<Finding>> {
     let files = text_files()?;
     let mut findings = edges::check(&crate::cargo::metadata()?);
+    findings.extend(light::check());
     findings.extend(files.iter().flat_map(sources::check));
     findings.extend(links::check(&files));
     findings.extend(schema::check()?);
