@@ -7,6 +7,8 @@
 )]
 
 mod ask;
+mod check;
+mod input;
 mod node;
 mod paint;
 mod purge;
@@ -28,6 +30,8 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show everything that is wrong with policies, and everything that is odd about them
+    Check(check::Options),
     /// Run a node of the HTTP cache cluster
     Node(Box<node::Options>),
     /// Purge what the cluster and every Envoy have stored, and wait until all have heard
@@ -41,10 +45,13 @@ enum Command {
 enum End {
     Done,
     Failed,
+    /// What was asked for makes no sense, or cannot be read.
+    NotUnderstood,
 }
 
 fn main() -> ExitCode {
     let ended = match Options::parse().command {
+        Command::Check(options) => check::run(&options),
         Command::Node(options) => node::run(*options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),
@@ -52,6 +59,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::Failed) => ExitCode::FAILURE,
+        Ok(End::NotUnderstood) => ExitCode::from(2),
         Err(error) => {
             eprintln!("larder: {error:#}");
             ExitCode::FAILURE

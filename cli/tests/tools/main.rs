@@ -1,0 +1,4 @@
+//! The commands that read policies and documents, run as people and pipelines run them.
+
+mod check;
+mod support;
