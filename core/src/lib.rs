@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod decide;
 pub mod entry;
 pub mod exchange;
+pub mod explain;
 pub mod field;
 pub mod fields;
 pub mod flights;
