@@ -8,9 +8,11 @@
 
 mod ask;
 mod check;
+mod explain;
 mod input;
 mod node;
 mod paint;
+mod policy;
 mod purge;
 mod ratio;
 mod stats;
@@ -32,6 +34,8 @@ struct Options {
 enum Command {
     /// Show everything that is wrong with policies, and everything that is odd about them
     Check(check::Options),
+    /// Explain why a request is answered as it is, and what would change that
+    Explain(Box<explain::Options>),
     /// Run a node of the HTTP cache cluster
     Node(Box<node::Options>),
     /// Purge what the cluster and every Envoy have stored, and wait until all have heard
@@ -52,6 +56,7 @@ enum End {
 fn main() -> ExitCode {
     let ended = match Options::parse().command {
         Command::Check(options) => check::run(&options),
+        Command::Explain(options) => explain::run(&options),
         Command::Node(options) => node::run(*options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),

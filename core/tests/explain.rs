@@ -147,7 +147,7 @@ fn policy(dice: &mut Dice) -> Option<Arc<Policy>> {
         r#","class":"catalog""#,
         r#","class":"personal""#,
         r#","class":"static""#,
-        r#","class":"never""#,
+        r#","ttl":"never""#,
     ]);
     let settings: String = settings.iter().map(|setting| format!(",{setting}")).collect();
     let path = dice.pick(&["/{*rest}", "/b/{*rest}"]);
@@ -214,7 +214,8 @@ fn well_formed(got: &Explanation, seed: u64) {
     if matches!(got.again, Again::FromCache(_)) && matches!(got.verdict, Verdict::Stored(_)) {
         assert!(got.key.is_some(), "seed {seed}");
     }
-    for way in &got.ways {
+    for (index, way) in got.ways.iter().enumerate() {
+        assert!(!got.ways[..index].contains(way), "seed {seed}: twice: {way:?}");
         assert!(!way.0.is_empty() && way.0.len() <= 4, "seed {seed}: {way:?}");
     }
 }
@@ -322,7 +323,7 @@ fn what_would_change_it_has_been_tried() {
         ("", &[], 200, &[], &["the response gave it a lifetime, such as \"max-age=60\"", "\"ttl\" gave it a lifetime"]),
         (fixed, &[], 404, &[], &["\"status_ttl\" gave 404 a lifetime"]),
         (
-            r#","class":"never""#,
+            r#","ttl":"never""#,
             &[],
             200,
             &[],

@@ -1,4 +1,5 @@
 //! The commands that read policies and documents, run as people and pipelines run them.
 
 mod check;
+mod explain;
 mod support;

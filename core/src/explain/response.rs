@@ -10,6 +10,9 @@ use crate::decide::vary as vary_rule;
 use crate::field::vary::{self, Vary};
 use crate::policy::rules::SetCookieRule;
 
+/// What is said of responses without directives.
+const NO_CONTROL: &str = "no Cache-Control";
+
 /// One thing that `storable` asks.
 struct Asked<'a> {
     reasons: &'a [NotStored],
@@ -56,7 +59,7 @@ fn questions<'a>(question: &Question<'_>, case: &Case) -> Vec<Asked<'a>> {
     let control = match (field, &say) {
         (Some(name), _) => format!("\"{name}: {}\"", said(&response.fields, name).unwrap_or_default()),
         (None, Some(value)) => format!("\"Cache-Control: {value}\""),
-        (None, None) => "no Cache-Control".to_owned(),
+        (None, None) => NO_CONTROL.to_owned(),
     };
     let mut reads = vec![Because::Rfc(if directives.targeted { "RFC 9213 2.2" } else { "RFC 9111 5.2.2" })];
     if directives.targeted {
@@ -131,6 +134,7 @@ fn questions<'a>(question: &Question<'_>, case: &Case) -> Vec<Asked<'a>> {
             yes: match (directives.no_store, overridden) {
                 (true, true) => format!("{control}, and the policy wins over it"),
                 (true, false) => format!("{control}: must-understand takes the place of no-store"),
+                (false, _) if control == NO_CONTROL => "there is no Cache-Control that forbids storing".to_owned(),
                 (false, _) => format!("{control} does not forbid storing"),
             },
             no: format!("{control} forbids storing"),

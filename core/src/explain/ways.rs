@@ -14,7 +14,7 @@ use crate::decide::vary as vary_rule;
 use crate::field::cookie;
 use crate::field::hop;
 use crate::field::vary;
-use crate::policy::rules::{AuthorizationRule, SetCookieRule, StatusPattern, Ttl, UserPart};
+use crate::policy::rules::{AuthorizationRule, Kind, SetCookieRule, StatusPattern, Ttl, UserPart};
 use crate::time::Seconds;
 
 /// Changes of which all are needed.
@@ -82,7 +82,9 @@ pub(super) fn ways(question: &Question<'_>, case: &Case, ran: &Ran) -> Vec<Way> 
         fringe = next;
         fringe.truncate(64);
     }
-    found.dedup();
+    let all = found.clone();
+    let is_part = |part: &Way, of: &Way| part != of && part.0.iter().all(|change| of.0.contains(change));
+    found.retain(|way| !all.iter().any(|other| is_part(other, way)));
     found.truncate(WAYS_MAX);
     found
 }
@@ -144,7 +146,7 @@ fn bypass(question: &Question<'_>, list: &mut List<'_>, reason: Bypass) {
                 case.ambiguous_path = false;
             })
         }
-        Bypass::Policy => lifetimes(list, ""),
+        Bypass::Policy => never(list),
         Bypass::Authorization => {
             list.request("had no Authorization", |case| case.request.fields.remove("authorization"));
             list.policy("\"identity.authorization\" were \"rfc9111\"", |case| {
@@ -152,6 +154,28 @@ fn bypass(question: &Question<'_>, list: &mut List<'_>, reason: Bypass) {
             });
         }
         _ => {}
+    }
+}
+
+/// What a class promises is not broken by a lifetime alone.
+fn never(list: &mut List<'_>) {
+    match list.case.rules.kind {
+        Kind::Personal => {
+            let cookies = cookie::cookies(&list.case.request.fields).into_iter();
+            let cookies: Vec<UserPart> = cookies.map(|(name, _)| UserPart::Cookie(super::text(name))).collect();
+            list.policy(
+                "\"key.user\" said what tells users apart, and \"ttl\" gave each user's answer a lifetime",
+                |case| {
+                    case.rules.key.user.push(UserPart::Authorization);
+                    case.rules.key.user.extend(cookies);
+                    case.rules = with_ttl(case, |_| Ttl::Fixed(TRIED));
+                },
+            );
+        }
+        Kind::Never => list.policy("the route were of another class, with a lifetime", |case| {
+            case.rules = with_ttl(case, |_| Ttl::Fixed(TRIED));
+        }),
+        _ => lifetimes(list, ""),
     }
 }
 
