@@ -15,12 +15,13 @@ mod paint;
 mod policy;
 mod purge;
 mod ratio;
+mod shell;
 mod stats;
 mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Larder: a shared HTTP cache inside Envoy, and the cluster behind it.
 #[derive(Debug, Parser)]
@@ -34,8 +35,12 @@ struct Options {
 enum Command {
     /// Show everything that is wrong with policies, and everything that is odd about them
     Check(check::Options),
+    /// Print a script that completes this command's options in a shell
+    Completions(shell::CompletionOptions),
     /// Explain why a request is answered as it is, and what would change that
     Explain(Box<explain::Options>),
+    /// Write manual pages
+    Man(shell::ManOptions),
     /// Run a node of the HTTP cache cluster
     Node(Box<node::Options>),
     /// Purge what the cluster and every Envoy have stored, and wait until all have heard
@@ -56,7 +61,9 @@ enum End {
 fn main() -> ExitCode {
     let ended = match Options::parse().command {
         Command::Check(options) => check::run(&options),
+        Command::Completions(options) => shell::completions(&options, Options::command()),
         Command::Explain(options) => explain::run(&options),
+        Command::Man(options) => shell::man(&options, Options::command()),
         Command::Node(options) => node::run(*options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),
