@@ -7,7 +7,9 @@
 )]
 
 mod ask;
+mod behaviour;
 mod check;
+mod docs;
 mod explain;
 mod input;
 mod node;
@@ -37,6 +39,8 @@ enum Command {
     Check(check::Options),
     /// Print a script that completes this command's options in a shell
     Completions(shell::CompletionOptions),
+    /// Write what an API's consumers want to know of its caching
+    Docs(docs::Options),
     /// Explain why a request is answered as it is, and what would change that
     Explain(Box<explain::Options>),
     /// Write manual pages
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
     let ended = match Options::parse().command {
         Command::Check(options) => check::run(&options),
         Command::Completions(options) => shell::completions(&options, Options::command()),
+        Command::Docs(options) => docs::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Man(options) => shell::man(&options, Options::command()),
         Command::Node(options) => node::run(*options),

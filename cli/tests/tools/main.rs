@@ -1,6 +1,7 @@
 //! The commands that read policies and documents, run as people and pipelines run them.
 
 mod check;
+mod docs;
 mod explain;
 mod shell;
 mod support;
