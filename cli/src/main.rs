@@ -10,9 +10,11 @@ mod ask;
 mod behaviour;
 mod check;
 mod docs;
+mod document;
 mod explain;
 mod input;
 mod node;
+mod openapi;
 mod paint;
 mod policy;
 mod purge;
@@ -47,6 +49,9 @@ enum Command {
     Man(shell::ManOptions),
     /// Run a node of the HTTP cache cluster
     Node(Box<node::Options>),
+    /// Add to an OpenAPI document what the cache does to each operation
+    #[command(name = "openapi")]
+    OpenApi(openapi::Options),
     /// Purge what the cluster and every Envoy have stored, and wait until all have heard
     Purge(purge::Options),
     /// Show what the cluster does
@@ -70,6 +75,7 @@ fn main() -> ExitCode {
         Command::Explain(options) => explain::run(&options),
         Command::Man(options) => shell::man(&options, Options::command()),
         Command::Node(options) => node::run(*options),
+        Command::OpenApi(options) => openapi::run(&options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),
     };

@@ -9,8 +9,7 @@ pub mod words;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use larder_core::decide::lifetime::Lifetime;
-use larder_core::explain::{Again, Explanation, Question, Sent, Verdict, explain};
+use larder_core::explain::{Again, Explanation, Question, Sent, explain};
 use larder_core::policy::rules::{Rules, Ttl};
 use larder_core::{Fields, Policy, RequestHead, ResponseHead, Timestamp};
 
@@ -41,14 +40,6 @@ impl Behaviour {
         self.rules.ttl != Ttl::Never || self.rules.status_ttl.iter().any(|(_, ttl)| *ttl != Ttl::Never)
     }
 
-    /// The lifetime of the plain response, where it is stored and fresh.
-    pub fn fresh(&self) -> Option<Lifetime> {
-        match self.plain.verdict {
-            Verdict::Stored(lifetime) if !lifetime.always_validate && lifetime.fresh_for.get() > 0 => Some(lifetime),
-            _ => None,
-        }
-    }
-
     /// A field of the plain response as a client gets it from the origin.
     pub fn sent(&self, name: &str) -> Option<String> {
         field(self.plain.sent.as_ref()?, name)
@@ -60,11 +51,6 @@ impl Behaviour {
             Again::FromCache(sent) => field(sent, name),
             _ => None,
         }
-    }
-
-    /// Whether a client can revalidate what it has: Larder answers If-None-Match and If-Modified-Since.
-    pub fn validates(&self) -> bool {
-        self.sent("etag").is_some() || self.sent("last-modified").is_some() || self.stores()
     }
 }
 

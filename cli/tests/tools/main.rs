@@ -3,5 +3,6 @@
 mod check;
 mod docs;
 mod explain;
+mod openapi;
 mod shell;
 mod support;
