@@ -7,11 +7,13 @@
 )]
 
 mod ask;
+mod audit;
 mod behaviour;
 mod check;
 mod docs;
 mod document;
 mod explain;
+mod init;
 mod input;
 mod node;
 mod openapi;
@@ -22,6 +24,7 @@ mod ratio;
 mod shell;
 mod stats;
 mod token;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -37,6 +40,8 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List what of an API its policy leaves out or contradicts
+    Audit(audit::Options),
     /// Show everything that is wrong with policies, and everything that is odd about them
     Check(check::Options),
     /// Print a script that completes this command's options in a shell
@@ -45,6 +50,8 @@ enum Command {
     Docs(docs::Options),
     /// Explain why a request is answered as it is, and what would change that
     Explain(Box<explain::Options>),
+    /// Write a first policy, from an OpenAPI document or an access log
+    Init(init::Options),
     /// Write manual pages
     Man(shell::ManOptions),
     /// Run a node of the HTTP cache cluster
@@ -69,10 +76,12 @@ enum End {
 
 fn main() -> ExitCode {
     let ended = match Options::parse().command {
+        Command::Audit(options) => audit::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Completions(options) => shell::completions(&options, Options::command()),
         Command::Docs(options) => docs::run(&options),
         Command::Explain(options) => explain::run(&options),
+        Command::Init(options) => init::run(&options),
         Command::Man(options) => shell::man(&options, Options::command()),
         Command::Node(options) => node::run(*options),
         Command::OpenApi(options) => openapi::run(&options),
