@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn markup_in_texts_is_text_and_headings_have_ids() {
-        let page = page("# A `b` /c\n\n<script>x</script> [y](javascript:z)\n", "p");
+        let page = page("# A `b` /c\n\n<script>x</script>\n\n[y](javascript:z)\n", "p");
         assert!(page.contains("<h1 id=\"a-b-c\">") && page.contains("&lt;script&gt;"), "{page}");
         assert!(!page.contains("javascript:") && !page.contains("<script>"), "{page}");
     }

@@ -194,7 +194,7 @@ mod tests {
             ("/v1/categories", "reference", Some("categories")),
             ("/v1/me/orders", "personal", Some("orders")),
             ("/healthz", "never", Some("healthz")),
-            ("/assets/app.js", "static", Some("app.js")),
+            ("/assets/app.js", "static", Some("assets")),
             ("/{tenant}/x", "catalog", None),
         ] {
             assert_eq!((by_path(template).class, tag(template).as_deref()), (class, of), "{template}");
