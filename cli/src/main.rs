@@ -19,6 +19,7 @@ mod node;
 mod openapi;
 mod paint;
 mod policy;
+mod proxy;
 mod purge;
 mod ratio;
 mod shell;
@@ -59,6 +60,8 @@ enum Command {
     /// Add to an OpenAPI document what the cache does to each operation
     #[command(name = "openapi")]
     OpenApi(openapi::Options),
+    /// Run the cache as a reverse proxy of its own, in front of any origin
+    Proxy(Box<proxy::Options>),
     /// Purge what the cluster and every Envoy have stored, and wait until all have heard
     Purge(purge::Options),
     /// Show what the cluster does
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::Man(options) => shell::man(&options, Options::command()),
         Command::Node(options) => node::run(*options),
         Command::OpenApi(options) => openapi::run(&options),
+        Command::Proxy(options) => proxy::run(*options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),
     };

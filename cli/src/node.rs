@@ -123,7 +123,15 @@ async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 
     let store_url = options.store.or(file.store).unwrap_or_else(|| STORE.to_owned());
     let log_url = match options.log.or(file.log) {
         Some(url) => url,
-        None => log_of(&store_url),
+        None => {
+            if store_url.starts_with("memcached") {
+                eprintln!(
+                    "larder: memcached keeps no purge log, so this node keeps it in memory: after a restart everything stored \
+                     counts as purged, and other nodes do not know its purges; give --log redis://host where there are several"
+                );
+            }
+            larder_node::log::beside(&store_url)
+        }
     };
     let mut limits = file.limits;
     for limit in &options.limits {
@@ -156,30 +164,6 @@ fn read(file: &Path) -> anyhow::Result<File> {
     serde_json::from_slice(&text).with_context(|| format!("{} is no configuration", file.display()))
 }
 
-/// The log that goes with a store: as durable as what it vouches for, where that can be.
-fn log_of(store: &str) -> String {
-    let (before, query) = store.split_once('?').unwrap_or((store, ""));
-    match before.split_once(':') {
-        Some(("disk", path)) => {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            format!("disk:{}.log", path.trim_end_matches('/'))
-        }
-        Some((scheme, _)) if scheme.starts_with("redis") => {
-            let both = |pair: &&str| ["ca=", "connect=", "prefix="].iter().any(|name| pair.starts_with(name));
-            let kept: Vec<&str> = query.split('&').filter(both).collect();
-            if kept.is_empty() { before.to_owned() } else { format!("{before}?{}", kept.join("&")) }
-        }
-        Some(("memcached", _)) => {
-            eprintln!(
-                "larder: memcached keeps no purge log, so this node keeps it in memory: after a restart everything stored counts \
-                 as purged, and other nodes do not know its purges; give --log redis://host where there are several"
-            );
-            "memory:".to_owned()
-        }
-        _ => "memory:".to_owned(),
-    }
-}
-
 fn say(node: &Running, [store, log]: &[&str; 2], json: bool) -> anyhow::Result<()> {
     let admin = node.admin.map(|admin| admin.to_string());
     let line = if json {
@@ -194,22 +178,6 @@ fn say(node: &Running, [store, log]: &[&str; 2], json: bool) -> anyhow::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_log_is_as_durable_as_its_store() {
-        for (store, log) in [
-            ("memory:", "memory:"),
-            ("memory:?bytes=1GiB", "memory:"),
-            ("disk:/var/larder?bytes=1GiB", "disk:/var/larder.log"),
-            ("disk:///var/larder/", "disk:/var/larder.log"),
-            ("redis://h:1/2", "redis://h:1/2"),
-            ("rediss://u:p@h?ca=/c&timeout=1s", "rediss://u:p@h?ca=/c"),
-            ("redis-cluster://a,b", "redis-cluster://a,b"),
-            ("memcached://h", "memory:"),
-        ] {
-            assert_eq!(log_of(store), log, "{store}");
-        }
-    }
 
     #[test]
     fn a_configuration_file_is_checked_field_by_field() {

@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use foldhash::fast::FixedState;
 
 use crate::key::Key;
+use crate::shelf::Variant;
 use crate::time::{Millis, Timestamp};
 
 /// A client's request, as its host numbers it.
@@ -30,6 +31,8 @@ pub enum Part {
 /// Why a follower was woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
+    /// The leader's response has begun, and is stored as it comes: see [`Flights::announced`].
+    Announced,
     /// The response is stored.
     Landed,
     /// The leader is gone; this follower leads now.
@@ -53,6 +56,8 @@ pub struct Flights {
 #[derive(Debug)]
 struct Flight {
     leader: Option<StreamId>,
+    /// The leader's response without its body, once that is on its way.
+    announced: Option<Variant>,
     /// Followers and the time until which they wait.
     waiting: VecDeque<(StreamId, Timestamp)>,
     /// Followers let go after an unstorable response that have not had their answer yet.
@@ -91,7 +96,13 @@ impl Flights {
         }
         match self.flights.get_mut(key) {
             None => {
-                let flight = Flight { leader: Some(id), waiting: VecDeque::new(), released: Vec::new(), drain: None };
+                let flight = Flight {
+                    leader: Some(id),
+                    announced: None,
+                    waiting: VecDeque::new(),
+                    released: Vec::new(),
+                    drain: None,
+                };
                 self.flights.insert(key.clone(), flight);
                 Part::Lead
             }
@@ -101,6 +112,22 @@ impl Flights {
                 Part::Follow
             }
         }
+    }
+
+    /// The head of the leader's response is here, and its body is being stored: everybody may follow that. Those that do not
+    /// go on waiting.
+    pub fn announce(&mut self, key: &Key, leader: StreamId, head: Variant) -> Vec<(StreamId, Wake)> {
+        let Some(flight) = self.flights.get_mut(key).filter(|flight| flight.leader == Some(leader)) else {
+            return Vec::new();
+        };
+        flight.announced = Some(head);
+        flight.waiting.iter().map(|(id, _)| (*id, Wake::Announced)).collect()
+    }
+
+    /// Whose response to a key is on its way, and its head.
+    pub fn announced(&self, key: &Key) -> Option<(StreamId, &Variant)> {
+        let flight = self.flights.get(key)?;
+        flight.leader.zip(flight.announced.as_ref())
     }
 
     /// The leader's response is stored: everybody may look.
@@ -119,6 +146,7 @@ impl Flights {
             return Vec::new();
         };
         flight.leader = None;
+        flight.announced = None;
         flight.drain = Some(wake);
         let count = flight.waiting.len().min(RELEASED_AT_ONCE);
         let freed: Vec<StreamId> = flight.waiting.drain(..count).map(|(id, _)| id).collect();
@@ -147,6 +175,7 @@ impl Flights {
     pub fn leave(&mut self, key: &Key, id: StreamId) -> Vec<(StreamId, Wake)> {
         let Some(flight) = self.flights.get_mut(key) else { return Vec::new() };
         if flight.leader == Some(id) {
+            flight.announced = None;
             flight.leader = flight.waiting.pop_front().map(|(next, _)| next);
             return match flight.leader {
                 Some(next) => vec![(next, Wake::Lead)],

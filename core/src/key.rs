@@ -180,6 +180,33 @@ pub fn canonical_authority(scheme: &str, authority: &str) -> String {
     }
 }
 
+/// A URL as entries carry it: scheme and host in lower case, no default port, no fragment, a path.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn canonical_url(text: &str) -> Result<String, String> {
+    let bad = |why: &str| Err(format!("{text:?} is not a URL to purge: {why}"));
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return bad("write http://host/path or https://host/path");
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    if scheme != "http" && scheme != "https" {
+        return bad("write http:// or https://");
+    }
+    let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    if authority.is_empty() {
+        return bad("it has no host");
+    }
+    if rest.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
+        return bad("it has spaces or control characters");
+    }
+    let authority = canonical_authority(&scheme, authority);
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    Ok(format!("{scheme}://{authority}{slash}{target}"))
+}
+
 /// An absolute URL from canonical parts.
 pub fn url(scheme: &str, authority: &str, path: &str, query: Option<&str>) -> String {
     match query {
@@ -300,5 +327,22 @@ mod tests {
         assert!(alice.names_user && bob.names_user && !nobody.names_user);
         assert_ne!(alice.key, bob.key);
         assert!(!alice.key.as_bytes().windows(6).any(|w| w == b"secret"));
+    }
+
+    #[test]
+    fn urls_become_as_entries_carry_them() {
+        for (text, want) in [
+            ("http://h/a?b", Some("http://h/a?b")),
+            ("HTTP://H.Example:80/A", Some("http://h.example/A")),
+            ("https://h:443", Some("https://h/")),
+            ("https://h:80?q", Some("https://h:80/?q")),
+            ("http://h/a#b", Some("http://h/a")),
+            ("/a", None),
+            ("ftp://h/a", None),
+            ("http:///a", None),
+            ("http://h/a b", None),
+        ] {
+            assert_eq!(canonical_url(text).ok().as_deref(), want, "{text}");
+        }
     }
 }

@@ -12,6 +12,7 @@
 pub mod binary;
 pub mod cluster;
 pub mod decide;
+pub mod edge;
 pub mod entry;
 pub mod exchange;
 pub mod explain;

@@ -73,6 +73,23 @@ pub enum Count {
     Invalidated,
 }
 
+impl Count {
+    /// The counter's name and the label, beside policy, route and class, that tells this count from its like. Hosts put
+    /// `larder_` before the name and `_total` behind it.
+    pub const fn series(self) -> (&'static str, Option<(&'static str, &'static str)>) {
+        match self {
+            Self::Request(outcome) => ("requests", Some(("outcome", outcome.as_str()))),
+            Self::NotModified => ("not_modified", None),
+            Self::NotStored(reason) => ("not_stored", Some(("reason", reason.as_str()))),
+            Self::Bypass(reason) => ("bypass", Some(("reason", reason.as_str()))),
+            Self::ClusterFailure(failure) => ("cluster_failures", Some(("reason", failure.as_str()))),
+            Self::BytesFromStore => ("store_bytes", None),
+            Self::Refresh => ("refreshes", None),
+            Self::Invalidated => ("invalidations", None),
+        }
+    }
+}
+
 /// Counts not yet taken by the host, by the position of the rules they belong to.
 #[derive(Debug, Default)]
 pub struct Tally {

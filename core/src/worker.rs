@@ -6,6 +6,8 @@ use foldhash::fast::FixedState;
 
 use crate::cluster::message::PollAnswer;
 use crate::cluster::{Membership, Settings};
+use crate::edge::Edge;
+use crate::exchange::CACHE_NAME;
 use crate::flights::Flights;
 use crate::purge::{Mode, Position, Purges, Scope};
 use crate::shelf::Shelf;
@@ -15,6 +17,8 @@ use crate::time::Timestamp;
 /// One worker's state.
 #[derive(Debug)]
 pub struct Worker {
+    /// What this cache is called in `Cache-Status` (RFC 9211 2). Default: [`CACHE_NAME`].
+    pub name: &'static str,
     /// Stored responses.
     pub shelf: Shelf,
     /// Fetches in progress.
@@ -23,6 +27,10 @@ pub struct Worker {
     pub purges: Purges<FixedState>,
     /// Counters.
     pub tally: Tally,
+    /// Markers between edge and origin.
+    pub edge: Edge,
+    /// Whether the host can have a request follow another's response while that is still coming.
+    pub follows: bool,
     /// The cluster, where there is one.
     pub cluster: Option<Membership>,
 }
@@ -34,10 +42,13 @@ impl Worker {
     /// A worker with `shelf_bytes_max` of memory for responses; `seed` makes its hash tables unpredictable.
     pub fn new(shelf_bytes_max: u64, seed: u64) -> Self {
         Self {
+            name: CACHE_NAME,
             shelf: Shelf::new(shelf_bytes_max, seed),
             flights: Flights::new(seed ^ 0x9e37_79b9_7f4a_7c15),
             purges: Purges::new(PURGES_MAX, FixedState::with_seed(seed.rotate_left(32))),
             tally: Tally::default(),
+            edge: Edge::default(),
+            follows: false,
             cluster: None,
         }
     }

@@ -205,6 +205,7 @@ fn nothing_that_a_cluster_says_is_taken_for_what_was_not_asked_for() {
                         exchange.on_end(now, b"own", &mut worker, &mut out);
                     }
                 }
+                RequestVerdict::Follow(..) => panic!("this host cannot follow"),
                 RequestVerdict::Wait => {}
             }
             exchange.on_close(&mut worker, &mut out);

@@ -130,6 +130,7 @@ fn no_sequence_of_calls_panics() {
         println!("seed {seed}");
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut worker = Worker::new(*dice.pick(&[0, 4096, 1 << 20]), seed);
+        worker.follows = seed % 2 == 0;
         let mut now = Timestamp::from_secs(1_700_000_000);
         let mut open: Vec<Exchange> = Vec::new();
         let mut refreshes = Vec::new();
@@ -151,8 +152,14 @@ fn no_sequence_of_calls_panics() {
                         }
                     }
                     2 => {
-                        let wake =
-                            *dice.pick(&[Wake::Landed, Wake::Lead, Wake::Released, Wake::Failed, Wake::TimedOut]);
+                        let wake = *dice.pick(&[
+                            Wake::Announced,
+                            Wake::Landed,
+                            Wake::Lead,
+                            Wake::Released,
+                            Wake::Failed,
+                            Wake::TimedOut,
+                        ]);
                         let _ = exchange.on_wake(now, wake, &mut worker, &mut out);
                     }
                     3 => {

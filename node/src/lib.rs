@@ -18,6 +18,7 @@ pub mod clock;
 mod counts;
 mod data;
 mod desk;
+mod embedded;
 mod following;
 mod limits;
 pub mod log;
@@ -32,5 +33,6 @@ pub mod tokens;
 mod workers;
 
 pub use background::Background;
+pub use embedded::Embedded;
 pub use limits::Limits;
 pub use running::{Config, Node, Running, StartError};

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use larder_core::key::canonical_authority;
 use larder_core::purge::{Mode, Position, Scope, Sequence};
 use larder_core::time::Timestamp;
 use serde::Serialize;
@@ -151,50 +150,4 @@ fn text(scope: &Scope) -> String {
 /// A log's identity from text.
 pub(crate) fn parse_log(text: &str) -> Option<u64> {
     u64::from_str_radix(text, 16).ok()
-}
-
-/// A URL as entries carry it: scheme and host in lower case, no default port, no fragment, a path. Says what is wrong with others.
-pub(crate) fn canonical_url(text: &str) -> Result<String, String> {
-    let bad = |why: &str| Err(format!("{text:?} is not a URL to purge: {why}"));
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return bad("write http://host/path or https://host/path");
-    };
-    let scheme = scheme.to_ascii_lowercase();
-    if scheme != "http" && scheme != "https" {
-        return bad("write http:// or https://");
-    }
-    let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, target) = rest.split_at(end);
-    if authority.is_empty() {
-        return bad("it has no host");
-    }
-    if rest.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
-        return bad("it has spaces or control characters");
-    }
-    let authority = canonical_authority(&scheme, authority);
-    let slash = if target.starts_with('/') { "" } else { "/" };
-    Ok(format!("{scheme}://{authority}{slash}{target}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_become_as_entries_carry_them() {
-        for (text, want) in [
-            ("http://h/a?b", Some("http://h/a?b")),
-            ("HTTP://H.Example:80/A", Some("http://h.example/A")),
-            ("https://h:443", Some("https://h/")),
-            ("https://h:80?q", Some("https://h:80/?q")),
-            ("http://h/a#b", Some("http://h/a")),
-            ("/a", None),
-            ("ftp://h/a", None),
-            ("http:///a", None),
-            ("http://h/a b", None),
-        ] {
-            assert_eq!(canonical_url(text).ok().as_deref(), want, "{text}");
-        }
-    }
 }

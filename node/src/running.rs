@@ -134,12 +134,7 @@ impl Node {
         {
             return Err(StartError::Open { address });
         }
-        let following = Arc::new(Following::new(log, limits.purges_max as usize));
-        tokio::time::timeout(LOG_TIMEOUT, following.head()).await.map_err(|_| StartError::LogTimedOut)??;
-        let counts = Arc::new(Counts::default());
-        let (stop, stopping) = watch::channel(false);
-        let first_lease = getrandom::u64()?;
-        let desk = Desk::new(store, following.clone(), clock.clone(), counts.clone(), limits.clone(), first_lease);
+        let parts = Parts::new(store, log, limits, clock).await?;
         let listener = listen(data).await?;
         let admin = match admin {
             Some(address) => Some(listen(address).await?),
@@ -147,11 +142,47 @@ impl Node {
         };
         let data = address(&listener)?;
         let admin_address = admin.as_ref().map(address).transpose()?;
-        let shared = Arc::new(Shared {
-            name: data.to_string(),
+        let (stop, stopping) = watch::channel(false);
+        let shared = Arc::new(parts.shared(data.to_string(), tokens, stopping));
+        let following = shared.following.clone();
+        let mut planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
+        planes.extend(admin.map(|listener| tokio::spawn(admin::serve(listener, shared.clone()))));
+        let follower = tokio::spawn(async move { following.follow().await });
+        Ok(Running { data, admin: admin_address, stop, planes, follower, end: End { shared } })
+    }
+}
+
+/// What every node has, listening or not: a log that was heard, and a desk.
+pub(crate) struct Parts {
+    following: Arc<Following>,
+    desk: Desk,
+    counts: Arc<Counts>,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+}
+
+impl Parts {
+    pub(crate) async fn new(
+        store: Arc<dyn Store>,
+        log: Arc<dyn Log>,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let following = Arc::new(Following::new(log, limits.purges_max as usize));
+        tokio::time::timeout(LOG_TIMEOUT, following.head()).await.map_err(|_| StartError::LogTimedOut)??;
+        let counts = Arc::new(Counts::default());
+        let first_lease = getrandom::u64()?;
+        let desk = Desk::new(store, following.clone(), clock.clone(), counts.clone(), limits.clone(), first_lease);
+        Ok(Self { following, desk, counts, limits, clock })
+    }
+
+    pub(crate) fn shared(self, name: String, tokens: Option<Tokens>, stopping: watch::Receiver<bool>) -> Shared {
+        let Self { following, desk, counts, limits, clock } = self;
+        Shared {
+            name,
             desk,
-            following: following.clone(),
             purging: Purging::new(following.clone(), clock.clone(), counts.clone()),
+            following,
             workers: Workers::new(limits.workers_max as usize, limits.series_max as usize),
             counts,
             tokens,
@@ -161,11 +192,7 @@ impl Node {
             polls: Semaphore::new(limits.polls_max as usize),
             bodies: Budget::new(u64::from(limits.bodies_bytes_max)),
             limits,
-        });
-        let mut planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
-        planes.extend(admin.map(|listener| tokio::spawn(admin::serve(listener, shared.clone()))));
-        let follower = tokio::spawn(async move { following.follow().await });
-        Ok(Running { data, admin: admin_address, stop, planes, follower, end: End { shared } })
+        }
     }
 }
 

@@ -78,16 +78,7 @@ pub fn send_gauges() {
 }
 
 fn name(policy: &Policy, rules: &Rules, count: Count) -> String {
-    let (name, label) = match count {
-        Count::Request(outcome) => ("requests", Some(("outcome", outcome.as_str()))),
-        Count::NotModified => ("not_modified", None),
-        Count::NotStored(reason) => ("not_stored", Some(("reason", reason.as_str()))),
-        Count::Bypass(reason) => ("bypass", Some(("reason", reason.as_str()))),
-        Count::ClusterFailure(failure) => ("cluster_failures", Some(("reason", failure.as_str()))),
-        Count::BytesFromStore => ("store_bytes", None),
-        Count::Refresh => ("refreshes", None),
-        Count::Invalidated => ("invalidations", None),
-    };
+    let (name, label) = count.series();
     let (policy, route, class) = (clean(&policy.name), clean(&rules.route), clean(&rules.class));
     let mut text = format!("larder_{name}_total;policy={policy};route={route};class={class}");
     if let Some((label, value)) = label {

@@ -107,6 +107,11 @@ impl Stream {
                 Action::Continue
             }
             RequestVerdict::Respond(reply) => self.answer(&reply),
+            // Nobody can follow here, and the core was not told otherwise.
+            RequestVerdict::Follow(..) => {
+                self.phase = Phase::Nothing;
+                Action::Continue
+            }
         }
     }
 

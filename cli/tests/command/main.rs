@@ -1,6 +1,7 @@
 //! The `larder` command, run as people and supervisors run it.
 
 mod node;
+mod proxy;
 mod purge;
 mod restart;
 mod stats;

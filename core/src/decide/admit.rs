@@ -21,6 +21,8 @@ pub enum Bypass {
     Policy,
     /// The policy bypasses requests with `Authorization`.
     Authorization,
+    /// An edge in front stores it.
+    Edge,
     /// The host called out of order; nothing is cached rather than something wrong.
     Misdriven,
 }
@@ -36,6 +38,7 @@ impl Bypass {
             Self::AmbiguousPath => "ambiguous-path",
             Self::Policy => "policy",
             Self::Authorization => "authorization",
+            Self::Edge => "edge",
             Self::Misdriven => "misdriven",
         }
     }

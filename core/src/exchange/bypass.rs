@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::receive::Receiving;
 use super::request::{internal_edits, miss};
 use super::response::wants_etag;
-use super::verdict::{Effect, RequestVerdict, ResponseVerdict, edits_between};
+use super::verdict::{Edit, Effect, RequestVerdict, ResponseVerdict, edits_between};
 use super::{Bypassed, Exchange, State, post};
 use crate::decide::admit::Bypass;
+use crate::edge::MARK;
 use crate::field::cache_status::CacheStatus;
 use crate::fields::{RequestHead, ResponseHead};
 use crate::policy::rules::Rules;
@@ -17,19 +18,22 @@ use crate::tally::{Count, Outcome};
 use crate::time::Timestamp;
 use crate::worker::Worker;
 
+/// A request that goes around the cache.
+pub(super) struct Bypassing {
+    pub head: RequestHead,
+    pub rules: Arc<Rules>,
+    pub params: Params,
+    pub reason: Bypass,
+    pub behind_edge: bool,
+}
+
 impl Exchange {
-    pub(super) fn bypass(
-        &mut self,
-        now: Timestamp,
-        request: RequestHead,
-        rules: Arc<Rules>,
-        params: Params,
-        reason: Bypass,
-        worker: &Worker,
-    ) -> RequestVerdict {
-        let edits = internal_edits(&request.fields);
+    pub(super) fn bypass(&mut self, now: Timestamp, bypassing: Bypassing, worker: &mut Worker) -> RequestVerdict {
+        let Bypassing { head: request, rules, params, reason, behind_edge } = bypassing;
+        let mut edits = internal_edits(&request.fields);
+        edits.extend(worker.edge.mark(now).map(|mark| Edit::Set(MARK.to_owned(), mark)));
         let standing = worker.purges.now();
-        let bypassed = Bypassed { request, rules, params, reason, sent: now, standing };
+        let bypassed = Bypassed { request, rules, params, reason, behind_edge, sent: now, standing };
         self.state = State::BypassedResponse(Box::new(bypassed));
         RequestVerdict::Forward(edits)
     }
@@ -50,12 +54,12 @@ impl Exchange {
                 return self.store_post(now, post, head, worker, out);
             }
         }
-        let Bypassed { request, rules, params: _, reason, .. } = bypassed;
+        let Bypassed { request, rules, params, reason, behind_edge, .. } = bypassed;
         worker.tally.add(rules.index, Count::Request(Outcome::Bypass), 1);
         worker.tally.add(rules.index, Count::Bypass(reason), 1);
         let forwarded = if matches!(reason, Bypass::UnsafeMethod | Bypass::Method) { "method" } else { "bypass" };
-        let status = CacheStatus { detail: Some(reason.as_str().into()), ..miss(forwarded) };
-        let told = matches!(reason, Bypass::Policy | Bypass::Authorization);
+        let status = CacheStatus { detail: Some(reason.as_str().into()), ..miss(worker.name, forwarded) };
+        let told = matches!(reason, Bypass::Policy | Bypass::Authorization | Bypass::Edge);
         if !told {
             let mut fields = head.fields.clone();
             status.append_to(&mut fields);
@@ -64,8 +68,10 @@ impl Exchange {
         let wants_etag = wants_etag(rules.etag, &head) && request.method == "GET";
         let receiving = Receiving {
             restricted: request.fields.has("authorization") || request.fields.has("cookie"),
-            client_preconditions: false,
+            // The edge has made its request conditional by a tag that was made here.
+            client_preconditions: wants_etag && reason == Bypass::Edge,
             wants_etag,
+            edge_tags: behind_edge.then(|| edge_tags(&rules, &params)),
             covers: Vec::new(),
             request,
             rules,
@@ -77,4 +83,9 @@ impl Exchange {
         };
         self.receive(now, receiving, worker, out)
     }
+}
+
+/// The policy's tags for what an edge stores. Those that the origin itself gives are in the response already.
+fn edge_tags(rules: &Rules, params: &Params) -> Vec<String> {
+    rules.tags.templates.iter().filter_map(|tag| tag.expand(params)).collect()
 }

@@ -2,9 +2,10 @@
 
 use super::request::{fills, forwarded_fields, is_internal, miss};
 use super::verdict::{Edit, Effect, RequestVerdict, edits_between};
-use super::{Asked, Exchange, Fetch, State, reply};
+use super::{Asked, Exchange, Fetch, State, reply, wake_all};
 use crate::cluster::leases::LeaseId;
 use crate::decide::conditional;
+use crate::edge::MARK;
 use crate::field::cache_control::CacheControl;
 use crate::field::cache_status::CacheStatus;
 use crate::flights::{Part, Wake};
@@ -55,6 +56,13 @@ impl Exchange {
             None => Part::Alone,
         };
         if part == Part::Follow {
+            // Who comes late follows what began before: not where a purge of that may be unheard of.
+            if worker.is_current(now)
+                && let Some(verdict) = self.follow(now, &onward.asked, worker)
+            {
+                wake_all(worker.flights.leave(&onward.asked.keyed.key, self.id), out);
+                return verdict;
+            }
             self.state = State::Wake(Box::new(onward.asked));
             return RequestVerdict::Wait;
         }
@@ -78,7 +86,7 @@ impl Exchange {
         if CacheControl::of_request(&asked.request.fields).only_if_cached {
             worker.tally.add(asked.rules.index, Count::Request(Outcome::Refused), 1);
             self.state = State::Nothing;
-            let status = CacheStatus { detail: Some("only-if-cached".into()), ..miss(forwarded) };
+            let status = CacheStatus { detail: Some("only-if-cached".into()), ..miss(worker.name, forwarded) };
             return RequestVerdict::Respond(reply::plain(504, "Gateway Timeout\n", None, now, status));
         }
         let mut fields = forwarded_fields(&asked);
@@ -94,6 +102,9 @@ impl Exchange {
                 preconditions_taken |= fields.has(name);
                 fields.remove(name);
             }
+        }
+        if let Some(mark) = worker.edge.mark(now) {
+            fields.set(MARK, mark);
         }
         let mut edits = edits_between(&asked.request.fields, &fields);
         if asked.request.fields.iter().any(|line| is_internal(&line.name)) {

@@ -8,6 +8,7 @@
 //! host until `on_end`. A host that calls out of order gets verdicts that pass everything through and store nothing.
 
 mod bypass;
+mod follow;
 mod forward;
 mod invalidate;
 mod lookup;
@@ -31,16 +32,20 @@ use bytes::Bytes;
 pub use lookup::abandoned;
 pub use refresh::{Answer, Refresh, RefreshStep};
 pub use reply::{CACHE_NAME, from_stored};
+pub use share::purge as invalidation;
 pub use verdict::{
     BodyVerdict, Edit, Edits, Effect, EndVerdict, Invalidation, Reply, ReplyBody, RequestVerdict, ResponseVerdict,
     edits_between,
 };
+
+use bypass::Bypassing;
 
 use crate::cluster::CallFailure;
 use crate::cluster::leases::LeaseId;
 use crate::cluster::message::Release;
 use crate::decide::admit::{self, Bypass};
 use crate::decide::identity::{self, Identity};
+use crate::edge::MARK;
 use crate::fields::{RequestHead, ResponseHead};
 use crate::flights::{Part, StreamId, Wake};
 use crate::key::{self, Keyed};
@@ -49,7 +54,7 @@ use crate::policy::rules::Rules;
 use crate::policy::template::Params;
 use crate::purge::Standing;
 use crate::shelf::{Shelf, Variant};
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::worker::Worker;
 
 /// One client request.
@@ -92,6 +97,8 @@ struct Bypassed {
     rules: Arc<Rules>,
     params: Params,
     reason: Bypass,
+    /// The edge tells clients what the policy says.
+    behind_edge: bool,
     sent: Timestamp,
     standing: Standing,
 }
@@ -158,12 +165,39 @@ impl Exchange {
         if let Some(verdict) = self.purge(now, &head, &rules, worker, out) {
             return verdict;
         }
+        let behind_edge = worker.edge.vouches(head.fields.first(MARK), now);
         match admit::admit(&rules, &head, matched.suspicious_path) {
-            Err(reason) => self.bypass(now, head, rules, params, reason, worker),
+            Err(reason) => self.bypass(now, Bypassing { head, rules, params, reason, behind_edge }, worker),
+            Ok(()) if behind_edge => {
+                let reason = Bypass::Edge;
+                self.bypass(now, Bypassing { head, rules, params, reason, behind_edge }, worker)
+            }
             Ok(()) => {
                 let asked = Asked::new(head, rules, params, &worker.shelf);
                 self.look(now, asked, None, worker, out)
             }
+        }
+    }
+
+    /// Whether the response that is awaited or received could be stored: worth having even should the client go away.
+    pub fn may_fill(&self) -> bool {
+        match &self.state {
+            State::Response(fetch) => request::fills(&fetch.asked),
+            State::Body(receiving) => receiving.storing.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing more is to come of this exchange: closing it would change nothing.
+    pub const fn is_over(&self) -> bool {
+        matches!(&self.state, State::Nothing)
+    }
+
+    /// How long a stream that waits for another's response does so.
+    pub fn patience(&self) -> Millis {
+        match &self.state {
+            State::Wake(asked) => asked.rules.collapse_wait.unwrap_or_default(),
+            _ => Millis::default(),
         }
     }
 
@@ -176,6 +210,16 @@ impl Exchange {
         out: &mut Vec<Effect>,
     ) -> RequestVerdict {
         match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Wake(asked) if wake == Wake::Announced => match self.follow(now, &asked, worker) {
+                Some(verdict) => {
+                    wake_all(worker.flights.leave(&asked.keyed.key, self.id), out);
+                    verdict
+                }
+                None => {
+                    self.state = State::Wake(asked);
+                    RequestVerdict::Wait
+                }
+            },
             State::Wake(mut asked) => {
                 // What the leader heard from the origin may have changed the key.
                 let fresh = keyed(&asked.rules, &asked.request, &worker.shelf);

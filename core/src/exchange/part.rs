@@ -53,7 +53,7 @@ impl Exchange {
                 VaryKey(others).matches(&request.fields).then_some(Piece::Within(first, last))?
             };
             let (variant, left) = self.usable(now, asked, variant, worker)?;
-            let reply = reply::from_stored(request, &variant, now, hit(left));
+            let reply = reply::from_stored(request, &variant, now, hit(worker.name, left));
             Some(cut(reply, &variant, &part, &piece))
         })
     }

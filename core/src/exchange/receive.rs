@@ -20,6 +20,7 @@ use crate::field::cache_status::CacheStatus;
 use crate::field::date;
 use crate::field::etag::EntityTag;
 use crate::field::hop;
+use crate::field::surrogate;
 use crate::fields::{Fields, RequestHead, ResponseHead};
 use crate::flights::Wake;
 use crate::judged::Judged;
@@ -42,6 +43,8 @@ pub(super) struct Receiving {
     /// The client's If-None-Match or If-Modified-Since is ours to evaluate.
     pub client_preconditions: bool,
     pub wants_etag: bool,
+    /// The policy's tags, where an edge stores the response and tells clients what the policy says.
+    pub edge_tags: Option<Vec<String>>,
     pub status: Option<CacheStatus<'static>>,
     pub storing: Option<Storing>,
     /// Where the request took part in the cache.
@@ -72,6 +75,7 @@ impl Receiving {
             restricted,
             client_preconditions: false,
             wants_etag: false,
+            edge_tags: None,
             status: Some(status),
             storing: None,
             asked: None,
@@ -103,7 +107,9 @@ impl Receiving {
             fields.set("etag", tag.to_bytes());
         }
         add_last_modified(&self.rules, &self.response, &mut fields, now);
-        if client::rewrite(&self.rules, &self.covers, self.response.status, self.restricted, &mut fields) {
+        if let Some(tags) = &self.edge_tags {
+            surrogate::add(&mut fields, &self.rules.tags.fields, tags);
+        } else if client::rewrite(&self.rules, &self.covers, self.response.status, self.restricted, &mut fields) {
             fields.remove("age");
         }
         if let Some(status) = self.status.take() {
@@ -153,6 +159,7 @@ impl Exchange {
         let edits = receiving.edits(None, now);
         let capture = receiving.storing.is_some();
         if capture {
+            self.announce(&receiving, worker, out);
             self.state = State::Body(Box::new(receiving));
         }
         ResponseVerdict::Pass { edits, capture }
@@ -177,6 +184,7 @@ impl Exchange {
             receiving.held = false;
             let edits = receiving.edits(None, now);
             if capture {
+                self.announce(&receiving, worker, out);
                 self.state = State::Body(receiving);
             }
             return BodyVerdict::Release { edits, capture };
@@ -209,7 +217,7 @@ impl Exchange {
             return EndVerdict::Done;
         }
         if self.answers_not_modified(&receiving, made.as_ref(), now) {
-            let status = receiving.status.take().unwrap_or_else(|| request::miss("bypass"));
+            let status = receiving.status.take().unwrap_or_else(|| request::miss(worker.name, "bypass"));
             let variant = variant.unwrap_or_else(|| self.unstored(&receiving, made.as_ref(), now));
             worker.tally.add(receiving.rules.index, Count::NotModified, 1);
             return EndVerdict::Replace(reply::from_stored(&receiving.request, &variant, now, status));

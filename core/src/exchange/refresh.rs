@@ -14,6 +14,7 @@ use crate::cluster::message::Release;
 use crate::cluster::{Call, CallFailure};
 use crate::decide::conditional;
 use crate::decide::store::{self, Candidate};
+use crate::edge::MARK;
 use crate::entry::{etag, wire};
 use crate::field::cache_control::CacheControl;
 use crate::fields::{RequestHead, ResponseHead};
@@ -83,6 +84,9 @@ impl Refresh {
             let last_modified = stale.entry.facts().fields.first("last-modified");
             conditional::make_conditional(&mut fields, stale.entry.origin_etag(), last_modified);
         }
+        if let Some(mark) = worker.edge.mark(now) {
+            fields.set(MARK, mark);
+        }
         let request = RequestHead {
             method: "GET".to_owned(),
             target: asked.keyed.forward_target.clone().unwrap_or_else(|| asked.request.target.clone()),
@@ -95,6 +99,11 @@ impl Refresh {
         let asks = lease == 0 && worker.cluster.as_mut().is_some_and(|cluster| cluster.breaker.permits(now));
         let (stale, known_there) = (stale.clone(), lease != 0);
         Self { request, policy, asked, stale, validating, sent: now, standing, lease, known_there, asks }
+    }
+
+    /// Longer bodies are not stored; who reads more than that of the answer reads in vain.
+    pub fn body_bytes_max(&self) -> u64 {
+        self.asked.rules.limits.object_bytes_max
     }
 
     /// The call to make before the origin is asked; its answer goes to [`Refresh::on_lookup`].

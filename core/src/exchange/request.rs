@@ -103,7 +103,8 @@ impl Exchange {
         let obeyed = asked.rules.obey_request_directives.then_some(&directives);
         let left = i64::from(lifetime.fresh_for.get()) - i64::from(age.get());
         let from_cluster = (outcome == Outcome::ClusterHit).then(|| "cluster".into());
-        let status = CacheStatus { collapsed: wake == Some(Wake::Landed), detail: from_cluster, ..hit(left) };
+        let status =
+            CacheStatus { collapsed: wake == Some(Wake::Landed), detail: from_cluster, ..hit(worker.name, left) };
         let forwarded = match reuse::reuse(&lifetime, age, covered, obeyed) {
             Reuse::Fresh => {
                 return Weighed::Answer(self.respond(now, asked, &variant, status, outcome, worker), None);
@@ -113,7 +114,7 @@ impl Exchange {
                 return Weighed::Answer(self.respond(now, asked, &variant, status, Outcome::Stale, worker), None);
             }
             Reuse::StaleWhileRevalidate => {
-                let status = CacheStatus { detail: Some("stale-while-revalidate".into()), ..hit(left) };
+                let status = CacheStatus { detail: Some("stale-while-revalidate".into()), ..hit(worker.name, left) };
                 let verdict = self.respond(now, asked, &variant, status, Outcome::Stale, worker);
                 return Weighed::Answer(verdict, Some(variant));
             }
@@ -126,7 +127,8 @@ impl Exchange {
             Reuse::Validate(Why::AlwaysValidate | Why::Stale) => ("stale", None),
         };
         if wake == Some(Wake::Failed) && reuse::may_replace_error(&lifetime, age, covered) {
-            let status = CacheStatus { detail: Some("stale-if-error".into()), collapsed: true, ..hit(left) };
+            let status =
+                CacheStatus { detail: Some("stale-if-error".into()), collapsed: true, ..hit(worker.name, left) };
             return Weighed::Answer(self.respond(now, asked, &variant, status, Outcome::StaleError, worker), None);
         }
         Weighed::Onward(Some(variant), forwarded.0, forwarded.1)
@@ -244,12 +246,12 @@ pub(super) fn internal_edits(fields: &Fields) -> Edits {
     edits
 }
 
-pub(super) fn hit(left: i64) -> CacheStatus<'static> {
-    CacheStatus { cache: reply::CACHE_NAME, hit: true, ttl: Some(left), ..CacheStatus::default() }
+pub(super) fn hit(name: &'static str, left: i64) -> CacheStatus<'static> {
+    CacheStatus { cache: name, hit: true, ttl: Some(left), ..CacheStatus::default() }
 }
 
-pub(super) fn miss(forwarded: &'static str) -> CacheStatus<'static> {
-    CacheStatus { cache: reply::CACHE_NAME, fwd: Some(forwarded), ..CacheStatus::default() }
+pub(super) fn miss(name: &'static str, forwarded: &'static str) -> CacheStatus<'static> {
+    CacheStatus { cache: name, fwd: Some(forwarded), ..CacheStatus::default() }
 }
 
 pub(super) fn count_reply(rules: usize, outcome: Outcome, reply: &Reply, worker: &mut Worker) {

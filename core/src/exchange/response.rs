@@ -76,7 +76,7 @@ impl Exchange {
             fwd_status: Some(304),
             stored: true,
             detail: fetch.detail.map(Into::into),
-            ..miss(fetch.forwarded)
+            ..miss(worker.name, fetch.forwarded)
         };
         let reply = reply::from_stored(&fetch.asked.request, &variant, now, status);
         count_reply(fetch.asked.rules.index, Outcome::Revalidated, &reply, worker);
@@ -129,7 +129,7 @@ impl Exchange {
         let status = CacheStatus {
             fwd_status: (head.source == Source::Origin).then_some(head.status),
             detail: Some("stale-if-error".into()),
-            ..miss(fetch.forwarded)
+            ..miss(worker.name, fetch.forwarded)
         };
         let reply = reply::from_stored(&fetch.asked.request, variant, now, status);
         count_reply(fetch.asked.rules.index, Outcome::StaleError, &reply, worker);
@@ -169,7 +169,7 @@ impl Exchange {
                 Ok(_) => fetch.detail.map(Into::into),
                 Err(reason) => Some(reason.as_str().into()),
             },
-            ..miss(fetch.forwarded)
+            ..miss(worker.name, fetch.forwarded)
         };
         let storing = stored.ok().map(|_| Storing {
             times,
@@ -186,6 +186,7 @@ impl Exchange {
             restricted: fetch.asked.identity != Identity::None || fetch.asked.keyed.names_user,
             client_preconditions: fetch.preconditions_taken,
             wants_etag: wants_etag(rules.etag, &head),
+            edge_tags: None,
             request: fetch.asked.request.clone(),
             rules,
             covers: fetch.asked.keyed.covers.clone(),

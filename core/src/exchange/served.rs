@@ -11,6 +11,7 @@ use super::request::{forwarded_fields, hit};
 use super::verdict::{Edit, Edits, Effect, Reply, ReplyBody, ResponseVerdict, edits_between};
 use super::{Asked, Exchange, Fetch, State};
 use crate::cluster::{MARKER, SERVE};
+use crate::edge::MARK;
 use crate::field::hop;
 use crate::fields::{ResponseHead, Source};
 use crate::flights::Part;
@@ -60,7 +61,7 @@ impl Exchange {
             let length = head.content_length().unwrap_or_default();
             worker.tally.add(asked.rules.index, Count::Request(Outcome::ClusterHit), 1);
             worker.tally.add(asked.rules.index, Count::BytesFromStore, length);
-            let mut status = hit(left);
+            let mut status = hit(worker.name, left);
             status.detail = Some("cluster".into());
             let restricted = asked.keyed.names_user;
             let mut receiving = Receiving::passed(asked, ResponseHead { fields, ..head.clone() }, restricted, status);
@@ -87,6 +88,9 @@ impl Exchange {
         worker.note_call(now, false);
         let mut request = fetch.asked.request.clone();
         request.fields = forwarded_fields(&fetch.asked);
+        if let Some(mark) = worker.edge.mark(now) {
+            request.fields.set(MARK, mark);
+        }
         if let Some(target) = &fetch.asked.keyed.forward_target {
             request.target.clone_from(target);
         }

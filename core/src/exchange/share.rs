@@ -92,7 +92,7 @@ pub(super) fn release(key: &Key, lease: LeaseId, with: Release, worker: &Worker,
 }
 
 /// Purges here, and makes the call that purges everywhere.
-pub(super) fn purge(purges: Vec<(Scope, Mode)>, worker: &mut Worker) -> Option<Invalidation> {
+pub fn purge(purges: Vec<(Scope, Mode)>, worker: &mut Worker) -> Option<Invalidation> {
     let numbers: Vec<_> = purges.iter().map(|(scope, mode)| worker.purges.append(scope.clone(), *mode)).collect();
     let (first, last) = (*numbers.first()?, *numbers.last()?);
     let call = worker.cluster.is_some().then(|| {

@@ -21,7 +21,7 @@ use crate::field::surrogate;
 use crate::field::vary::{self, Vary};
 use crate::fields::{Fields, RequestHead, ResponseHead};
 use crate::judged::Judged;
-use crate::key::{self, Keyed};
+use crate::key::{self, Key, Keyed};
 use crate::policy::Policy;
 use crate::policy::rules::Rules;
 use crate::purge::Standing;
@@ -49,11 +49,24 @@ pub(super) struct Whole<'a> {
 
 /// Stores.
 pub(super) fn store(context: &Context<'_>, whole: &Whole<'_>, worker: &mut Worker) -> Result<Variant, NotStored> {
-    let asked = context.asked;
-    let rules = &asked.rules;
+    let rules = &context.asked.rules;
     if whole.body.len() as u64 > rules.limits.object_bytes_max {
         return Err(NotStored::TooLarge);
     }
+    let (key, variant) = variant(context, whole, worker)?;
+    let kept = worker.shelf.insert(&key, variant.clone(), rules.limits.variants_per_key_max);
+    // What is too large for this worker's memory may still be kept by the cluster.
+    if kept || (worker.cluster.is_some() && whole.status != 206) { Ok(variant) } else { Err(NotStored::TooLarge) }
+}
+
+/// A response in the form in which it is stored, and its key.
+pub(super) fn variant(
+    context: &Context<'_>,
+    whole: &Whole<'_>,
+    worker: &mut Worker,
+) -> Result<(Key, Variant), NotStored> {
+    let asked = context.asked;
+    let rules = &asked.rules;
     let keyed = keyed_by_response(asked, whole.fields, worker);
     let tags = tags(asked, rules, whole.fields, &keyed)?;
     let mut fields = store::stored_fields(rules, whole.directives, whole.fields);
@@ -84,10 +97,7 @@ pub(super) fn store(context: &Context<'_>, whole: &Whole<'_>, worker: &mut Worke
         identified: asked.identity != Identity::None,
         personal: keyed.names_user,
     });
-    let variant = judge(context, entry);
-    let kept = worker.shelf.insert(&key, variant.clone(), rules.limits.variants_per_key_max);
-    // What is too large for this worker's memory may still be kept by the cluster.
-    if kept || (worker.cluster.is_some() && whole.status != 206) { Ok(variant) } else { Err(NotStored::TooLarge) }
+    Ok((key, judge(context, entry)))
 }
 
 /// A part has no more bytes than it says; and its origin does not choose by `Range` what the whole is.

@@ -22,6 +22,9 @@ pub enum RequestVerdict {
     Respond(Reply),
     /// Send it to a node of the cluster, changed like this: the node answers it.
     Reroute(Edits),
+    /// Answer it with this head and the body that this stream is getting, from its first byte. Only where the host has said that
+    /// it can: [`crate::Worker::follows`]. The reply's own body is empty and says nothing of the length.
+    Follow(StreamId, Reply),
 }
 
 /// What becomes of a response's head.

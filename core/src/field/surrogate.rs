@@ -40,6 +40,28 @@ pub fn tags(fields: &Fields, names: &[String]) -> Tags {
     read
 }
 
+/// Adds tags to the first of the fields `names` that is a plain list, for a cache nearer to the client. A tag that the
+/// field's own form would take for two is left out.
+pub fn add(fields: &mut Fields, names: &[String], more: &[String]) {
+    let Some(name) = names.iter().find(|name| *name != "cache-groups") else { return };
+    let mut value = fields.joined(name).unwrap_or_default();
+    let known = tags(fields, std::slice::from_ref(name)).tags;
+    let (separator, parts): (&[u8], &[char]) = match name.as_str() {
+        "surrogate-key" => (b" ", &[' ', '\t']),
+        "cache-tag" => (b", ", &[',']),
+        _ => (b" ", &[' ', '\t', ',']),
+    };
+    for tag in more.iter().filter(|tag| !known.contains(tag) && !tag.contains(parts)) {
+        if !value.is_empty() {
+            value.extend_from_slice(separator);
+        }
+        value.extend_from_slice(tag.as_bytes());
+    }
+    if !value.is_empty() {
+        fields.set(name, value);
+    }
+}
+
 impl Tags {
     fn add(&mut self, tag: &[u8]) {
         if tag.is_empty() {
@@ -65,6 +87,23 @@ mod tests {
 
     fn names() -> Vec<String> {
         ["surrogate-key", "cache-tag", "cache-groups", "xkey"].map(str::to_owned).into()
+    }
+
+    #[test]
+    fn what_is_added_is_read_again() {
+        let more = ["b".to_owned(), "a".to_owned(), "x y".to_owned(), "p,q".to_owned()];
+        for (name, want) in
+            [("surrogate-key", &["a", "b", "p,q"][..]), ("cache-tag", &["a", "b", "x y"]), ("xkey", &["a", "b"])]
+        {
+            let names = ["cache-groups".to_owned(), name.to_owned()];
+            let mut fields = Fields::from_pairs([(name.to_owned(), b"a".to_vec())]);
+            add(&mut fields, &names, &more);
+            assert_eq!(tags(&fields, &names[1..]).tags, want, "{name}");
+        }
+        let mut fields = Fields::new();
+        add(&mut fields, &[], &more);
+        add(&mut fields, &["cache-tag".to_owned()], &[]);
+        assert!(fields.is_empty(), "no field is named, or there is nothing to say");
     }
 
     #[test]

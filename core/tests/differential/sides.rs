@@ -70,7 +70,9 @@ pub fn ours(policy: &Arc<Policy>, case: &Case) -> Answers {
             let value = |name| Some((name, String::from_utf8(fields.joined(name)?).ok()?));
             (false, Some(CONDITIONS.into_iter().filter_map(value).collect()))
         }
-        RequestVerdict::Wait | RequestVerdict::Reroute(_) => panic!("nobody to wait for, and no cluster"),
+        RequestVerdict::Wait | RequestVerdict::Reroute(_) | RequestVerdict::Follow(..) => {
+            panic!("nobody to wait for, and no cluster")
+        }
     };
     Answers { stored, fresh_for, reused, conditions }
 }

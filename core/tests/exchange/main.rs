@@ -1,5 +1,7 @@
 //! What whole exchanges come to, one after another in one worker, where unit tables of decisions say too little.
 
+mod edge;
+mod follow;
 mod head;
 mod part;
 mod post;

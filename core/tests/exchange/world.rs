@@ -45,6 +45,20 @@ impl World {
 
     /// Sends a request: either the store answers, or it is at the origin now.
     pub fn send(&mut self, method: &str, target: &str, lines: Lines<'_>) -> Result<Answer, AtOrigin> {
+        let (exchange, verdict) = self.ask(method, target, lines);
+        let mut sent = fields(lines);
+        match verdict {
+            RequestVerdict::Respond(reply) => Ok(answer(&reply)),
+            RequestVerdict::Forward(edits) => {
+                apply(&mut sent, edits);
+                Err(AtOrigin { exchange, fields: sent })
+            }
+            other => panic!("no two requests of one key run here at once, and there is no cluster: {other:?}"),
+        }
+    }
+
+    /// Sends a request, whatever comes of it. Its stream has the number of requests so far.
+    pub fn ask(&mut self, method: &str, target: &str, lines: Lines<'_>) -> (Exchange, RequestVerdict) {
         let request = RequestHead {
             method: method.into(),
             scheme: "http".into(),
@@ -55,15 +69,8 @@ impl World {
         };
         self.streams += 1;
         let mut exchange = Exchange::new(self.policy.clone(), StreamId(self.streams));
-        let mut sent = request.fields.clone();
-        match exchange.on_request(self.now, request, &mut self.worker, &mut Vec::new()) {
-            RequestVerdict::Respond(reply) => Ok(answer(&reply)),
-            RequestVerdict::Forward(edits) => {
-                apply(&mut sent, edits);
-                Err(AtOrigin { exchange, fields: sent })
-            }
-            other => panic!("no two requests of one key run here at once, and there is no cluster: {other:?}"),
-        }
+        let verdict = exchange.on_request(self.now, request, &mut self.worker, &mut Vec::new());
+        (exchange, verdict)
     }
 
     /// Sends a request that the store has no answer to.
@@ -120,7 +127,7 @@ pub fn whole(body: &str) -> Option<(u16, String)> {
     Some((200, body.to_owned()))
 }
 
-fn answer(reply: &Reply) -> Answer {
+pub fn answer(reply: &Reply) -> Answer {
     let body = if reply.head_only { Vec::new() } else { reply.body().to_vec() };
     let mut fields = Fields::new();
     reply.fields().for_each(|line| fields.add(&line.name, line.value.clone()));

@@ -257,7 +257,7 @@ impl World {
             RequestVerdict::Wait => {}
             RequestVerdict::Forward(_) => self.by_worker(worker, Mail::ToOrigin(worker, Caller::Stream(id))),
             RequestVerdict::Respond(reply) => self.answered(id, &reply),
-            RequestVerdict::Reroute(_) => panic!("nothing is large"),
+            RequestVerdict::Reroute(_) | RequestVerdict::Follow(..) => panic!("nothing is large"),
         }
     }
 

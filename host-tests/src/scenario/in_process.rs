@@ -270,7 +270,7 @@ impl MiniHost {
 
     fn request_verdict(&mut self, id: u64, verdict: RequestVerdict) {
         match verdict {
-            RequestVerdict::Wait | RequestVerdict::Reroute(_) => {}
+            RequestVerdict::Wait | RequestVerdict::Reroute(_) | RequestVerdict::Follow(..) => {}
             RequestVerdict::Respond(reply) => self.reply(id, &reply),
             RequestVerdict::Forward(edits) => {
                 let Some(stream) = self.streams.get(&id) else { return };

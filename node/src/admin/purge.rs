@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
+use larder_core::key::canonical_url;
 use larder_core::purge::{Mode, Position, Scope as What, Sequence};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::App;
 use super::access::allow;
 use super::problem::Problem;
-use crate::purging::{canonical_url, parse_log};
+use crate::purging::parse_log;
 use crate::tokens::Scope;
 use crate::workers::Delivery;
 

@@ -39,6 +39,16 @@ impl Pieces {
     }
 }
 
+impl Pieces {
+    /// As one.
+    pub(crate) fn joined(self) -> Bytes {
+        if self.second.is_empty() {
+            return self.first;
+        }
+        [self.first, self.second].concat().into()
+    }
+}
+
 impl From<Bytes> for Pieces {
     fn from(first: Bytes) -> Self {
         Self { first, second: Bytes::new() }

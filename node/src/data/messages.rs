@@ -70,43 +70,49 @@ async fn posted(shared: &Shared, request: Request<Incoming>, admission: impl Sen
         }
         Err(why) => return Err(why),
     };
+    perform(shared, kind, body, (admission, taken)).await.map(|pieces| marked(StatusCode::OK, pieces))
+}
+
+/// Does what a message asks for. `held` is let go of once waiting is all that is left to do.
+pub(crate) async fn perform(shared: &Shared, kind: Kind, body: Bytes, held: impl Send) -> Result<Pieces, Turned> {
+    let pieces = |message: Vec<u8>| Pieces::from(Bytes::from(message));
     match kind {
         Kind::Lookup => {
             let lookup: Lookup = decode(body)?;
             let key = key(&lookup.name)?;
-            let answer = shared.desk.lookup(&key, &lookup, (admission, taken)).await;
+            let answer = shared.desk.lookup(&key, &lookup, held).await;
             let front = answer.encode_front();
             let record = answer.found.map(|found| found.record).unwrap_or_default();
-            Ok(marked(StatusCode::OK, Pieces::new(front.into(), record)))
+            Ok(Pieces::new(front.into(), record))
         }
         Kind::Store => {
             let store: Store = decode(body)?;
-            Ok(message(shared.desk.store(&key(&store.name)?, &store).await.encode()))
+            Ok(pieces(shared.desk.store(&key(&store.name)?, &store).await.encode()))
         }
         Kind::Freshen => {
             let freshen: Freshen = decode(body)?;
-            Ok(message(shared.desk.freshen(&key(&freshen.name)?, &freshen).await.encode()))
+            Ok(pieces(shared.desk.freshen(&key(&freshen.name)?, &freshen).await.encode()))
         }
         Kind::Release => {
             let release: Release = decode(body)?;
-            Ok(message(shared.desk.release(&key(&release.name)?, &release).await.encode()))
+            Ok(pieces(shared.desk.release(&key(&release.name)?, &release).await.encode()))
         }
-        Kind::Purge => Ok(message(purge(shared, &decode(body)?).await.encode())),
+        Kind::Purge => Ok(pieces(purge(shared, &decode(body)?).await.encode())),
         Kind::Poll => {
             let asked: Poll = decode(body)?;
-            drop((admission, taken));
-            poll(shared, &asked).await.map(|answer| message(answer.encode()))
+            drop(held);
+            poll(shared, &asked).await.map(|answer| pieces(answer.encode()))
         }
         Kind::Report => {
             shared.workers.reports(decode(body)?, shared.clock.now());
-            Ok(message(StoreAnswer::Done.encode()))
+            Ok(pieces(StoreAnswer::Done.encode()))
         }
     }
 }
 
 /// What a path asks for.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     Lookup,
     Store,
     Freshen,
@@ -117,7 +123,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(path: &str) -> Option<Self> {
+    pub(crate) fn of(path: &str) -> Option<Self> {
         match path {
             Lookup::PATH => Some(Self::Lookup),
             Store::PATH => Some(Self::Store),

@@ -5,8 +5,10 @@
 
 mod answer;
 mod body;
-mod messages;
+pub(crate) mod messages;
 mod serving;
+
+pub(crate) use answer::Pieces;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -25,7 +25,7 @@ use larder_core::purge::{Mode, Record, Scope, Sequence};
 pub use self::redis::RedisLog;
 pub use disk::DiskLog;
 pub use memory::MemoryLog;
-pub use open::{OpenError, open};
+pub use open::{OpenError, beside, open};
 
 /// Records kept where the URL does not say.
 pub const KEEP_DEFAULT: usize = 65_536;

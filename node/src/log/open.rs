@@ -89,3 +89,42 @@ fn count(name: &str, value: &str) -> Result<usize, String> {
         _ => Err(format!("{name}={value}: write a number from 1 on")),
     }
 }
+
+/// The URL of the log that goes with a store's: as durable as what it vouches for, where that can be. Memcached keeps none, so
+/// beside it the log is in memory, and after a restart everything stored counts as purged.
+pub fn beside(store: &str) -> String {
+    let (before, query) = store.split_once('?').unwrap_or((store, ""));
+    match before.split_once(':') {
+        Some(("disk", path)) => {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            format!("disk:{}.log", path.trim_end_matches('/'))
+        }
+        Some((scheme, _)) if scheme.starts_with("redis") => {
+            let both = |pair: &&str| ["ca=", "connect=", "prefix="].iter().any(|name| pair.starts_with(name));
+            let kept: Vec<&str> = query.split('&').filter(both).collect();
+            if kept.is_empty() { before.to_owned() } else { format!("{before}?{}", kept.join("&")) }
+        }
+        _ => "memory:".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_as_durable_as_its_store() {
+        for (store, log) in [
+            ("memory:", "memory:"),
+            ("memory:?bytes=1GiB", "memory:"),
+            ("disk:/var/larder?bytes=1GiB", "disk:/var/larder.log"),
+            ("disk:///var/larder/", "disk:/var/larder.log"),
+            ("redis://h:1/2", "redis://h:1/2"),
+            ("rediss://u:p@h?ca=/c&timeout=1s", "rediss://u:p@h?ca=/c"),
+            ("redis-cluster://a,b", "redis-cluster://a,b"),
+            ("memcached://h", "memory:"),
+        ] {
+            assert_eq!(beside(store), log, "{store}");
+        }
+    }
+}

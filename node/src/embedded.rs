@@ -1,0 +1,68 @@
+//! A node without sockets, in the process that asks it: the origin's layer with a store of its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::SystemClock;
+use crate::data::messages::{self, Kind};
+use crate::limits::Limits;
+use crate::log::Log;
+use crate::running::{Parts, StartError};
+use crate::shared::Shared;
+use crate::store::{Store, StoreError};
+
+/// A node that nobody but its own process asks. Several may share a store and a purge log, with one another and with nodes that
+/// listen.
+pub struct Embedded {
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    follower: JoinHandle<()>,
+}
+
+impl Embedded {
+    /// Starts one on the current tokio runtime. When this returns, the purge log was taken up.
+    ///
+    /// # Errors
+    /// The log does not answer.
+    pub async fn start(store: Arc<dyn Store>, log: Arc<dyn Log>, limits: Limits) -> Result<Self, StartError> {
+        let (stop, stopping) = watch::channel(false);
+        let parts = Parts::new(store, log, limits, Arc::new(SystemClock)).await?;
+        let shared = Arc::new(parts.shared("embedded".to_owned(), None, stopping));
+        let following = shared.following.clone();
+        let follower = tokio::spawn(async move { following.follow().await });
+        Ok(Self { shared, stop, follower })
+    }
+
+    /// Answers a message to a path of the data plane. `None` where there is no answer: too much is asked at once, the store or
+    /// the log does not answer, or the message is none.
+    pub async fn ask(&self, path: &str, message: Bytes) -> Option<Bytes> {
+        let admission = self.shared.requests.try_acquire().ok()?;
+        let answer = messages::perform(&self.shared, Kind::of(path)?, message, admission).await;
+        answer.ok().map(crate::data::Pieces::joined)
+    }
+
+    /// Ends in good order. Says what was not written.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stop(&self) -> Result<(), StoreError> {
+        let _ = self.stop.send(true);
+        self.follower.abort();
+        self.shared.desk.kept_in().close().await
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Embedded")
+    }
+}

@@ -1,0 +1,179 @@
+//! What the requests of one layer share: the core's worker behind a lock, the requests that wait, the bodies on their way.
+//!
+//! Each step of an exchange is one critical section: the core decides, whoever is to be woken is told, and a follower gets its
+//! end of the leader's body before the leader can go on. Effects beside that are carried out by the caller, outside the lock.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::Scheme;
+use larder_core::cluster::{Call, CallFailure};
+use larder_core::exchange::Effect;
+use larder_core::flights::{StreamId, Wake};
+use larder_core::policy::Policy;
+use larder_core::time::Timestamp;
+use larder_core::worker::Worker;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::clock::{self, Clock};
+use crate::link::Link;
+use crate::tape::Tape;
+use crate::telemetry::Telemetry;
+
+/// One layer's cache.
+pub(crate) struct Cache {
+    inner: Mutex<Inner>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    pub(crate) refreshes: Arc<Semaphore>,
+    pub(crate) link: Option<Link>,
+    telemetry: Telemetry,
+}
+
+/// How the layer behaves, beyond what the policy says.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where the request does not say it.
+    pub(crate) scheme: Scheme,
+    /// The inner service must answer by then.
+    pub(crate) timeout: Option<Duration>,
+    /// A refresh that nobody waits for must have its answer by then.
+    pub(crate) refresh_timeout: Duration,
+    /// A body that is being stored and from which nothing comes for so long is not stored.
+    pub(crate) stall_timeout: Duration,
+}
+
+/// Behind the lock.
+pub(crate) struct Inner {
+    pub(crate) worker: Worker,
+    pub(crate) policy: Arc<Policy>,
+    next: u64,
+    mailboxes: HashMap<StreamId, mpsc::UnboundedSender<Wake>>,
+    tapes: HashMap<StreamId, Tape>,
+}
+
+impl Inner {
+    /// The body of this stream's response, for others.
+    pub(crate) fn tape_of(&self, id: StreamId) -> Option<&Tape> {
+        self.tapes.get(&id)
+    }
+
+    pub(crate) fn keep_tape(&mut self, id: StreamId, tape: Tape) {
+        self.tapes.insert(id, tape);
+    }
+
+    /// The mailbox of a stream that waits.
+    pub(crate) fn mailbox(&mut self, id: StreamId) -> mpsc::UnboundedReceiver<Wake> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.mailboxes.insert(id, sender);
+        receiver
+    }
+
+    pub(crate) fn forget(&mut self, id: StreamId) {
+        self.mailboxes.remove(&id);
+        self.tapes.remove(&id);
+    }
+
+    fn deliver(&mut self, id: StreamId, wake: Wake) {
+        // One that is gone has left its flight, too, or is about to.
+        let _ = self.mailboxes.get(&id).map(|mailbox| mailbox.send(wake));
+    }
+}
+
+impl Cache {
+    pub(crate) fn new(
+        worker: Worker,
+        policy: Arc<Policy>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        refreshes_max: usize,
+        link: Option<Link>,
+    ) -> Self {
+        let telemetry = Telemetry::new(worker.name);
+        let inner = Inner { worker, policy, next: 0, mailboxes: HashMap::new(), tapes: HashMap::new() };
+        Self {
+            inner: Mutex::new(inner),
+            clock,
+            settings,
+            refreshes: Arc::new(Semaphore::new(refreshes_max)),
+            link,
+            telemetry,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // The core keeps no state that a panic could leave half made; losing the cache would be worse.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        clock::timestamp(&*self.clock)
+    }
+
+    /// One step: what `act` returns, and what is to be carried out beside waking.
+    pub(crate) fn step<T>(&self, act: impl FnOnce(&mut Inner, Timestamp, &mut Vec<Effect>) -> T) -> (T, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let mut inner = self.lock();
+        // Read under the lock: time does not go back between two steps.
+        let now = self.now();
+        let done = act(&mut inner, now, &mut effects);
+        effects.retain(|effect| match effect {
+            Effect::Wake(id, wake) => {
+                inner.deliver(*id, *wake);
+                false
+            }
+            _ => true,
+        });
+        self.telemetry.take(now, &mut inner, self.link.is_some());
+        (done, effects)
+    }
+
+    /// Asks the cluster.
+    pub(crate) async fn call(&self, call: &Call) -> Result<Bytes, CallFailure> {
+        match &self.link {
+            Some(link) => link.call(call).await,
+            None => Err(CallFailure::Unreachable),
+        }
+    }
+
+    /// A number for a new stream, and the policy it is served under.
+    pub(crate) fn begin(&self) -> (StreamId, Arc<Policy>) {
+        let mut inner = self.lock();
+        inner.next = inner.next.wrapping_add(1);
+        (StreamId(inner.next), inner.policy.clone())
+    }
+
+    /// Wakes whoever has waited long enough.
+    pub(crate) fn wake_overdue(&self) {
+        let mut inner = self.lock();
+        let now = self.now();
+        for (id, wake) in inner.worker.flights.overdue(now) {
+            inner.deliver(id, wake);
+        }
+    }
+
+    /// Reports what has been counted, now.
+    pub(crate) fn report(&self) {
+        let mut inner = self.lock();
+        let now = self.now();
+        self.telemetry.report(now, &mut inner, self.link.is_some());
+    }
+
+    /// What has been counted since it was last asked, for the cluster.
+    pub(crate) fn take_counts(&self) -> Vec<(String, u64)> {
+        self.report();
+        self.telemetry.take_counts()
+    }
+
+    pub(crate) fn give_back_counts(&self, counts: Vec<(String, u64)>) {
+        self.telemetry.give_back(counts);
+    }
+
+    /// Another policy, for requests from now on.
+    pub(crate) fn set_policy(&self, policy: Arc<Policy>) {
+        self.report();
+        self.lock().policy = policy;
+    }
+}

@@ -1,0 +1,113 @@
+//! The core's counters, as metrics of the application and as a report to the cluster.
+//!
+//! Names and labels are those of the plugin (`larder_requests_total{policy, route, class, outcome}`), with the cache's own name as
+//! the label `cache`. What is counted is handed on once a second at most, by whichever request comes then.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use larder_core::policy::Policy;
+use larder_core::tally::Count;
+use larder_core::time::{Millis, Timestamp};
+
+use crate::cache::Inner;
+
+/// Between two reports.
+const EVERY: Millis = Millis(1000);
+/// Series that wait for the cluster; what more there is, is in the application's own metrics.
+const SERIES_MAX: usize = 4096;
+
+pub(crate) struct Telemetry {
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "a label of metrics"))]
+    cache: &'static str,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last: Timestamp,
+    for_cluster: BTreeMap<String, u64>,
+}
+
+impl Telemetry {
+    pub(crate) fn new(cache: &'static str) -> Self {
+        Self { cache, state: Mutex::default() }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports where it is time to.
+    pub(crate) fn take(&self, now: Timestamp, inner: &mut Inner, for_cluster: bool) {
+        if !inner.worker.tally.is_empty() && now.since(self.state().last) >= EVERY {
+            self.report(now, inner, for_cluster);
+        }
+    }
+
+    /// Reports.
+    pub(crate) fn report(&self, now: Timestamp, inner: &mut Inner, for_cluster: bool) {
+        let mut state = self.state();
+        state.last = now;
+        for (rules, count, sum) in inner.worker.tally.take() {
+            #[cfg(feature = "metrics")]
+            self.count(&inner.policy, rules, count, sum);
+            if for_cluster {
+                let name = series(&inner.policy, rules, count);
+                if state.for_cluster.len() < SERIES_MAX || state.for_cluster.contains_key(&name) {
+                    let known = state.for_cluster.entry(name).or_default();
+                    *known = known.saturating_add(sum);
+                }
+            }
+        }
+        #[cfg(feature = "metrics")]
+        self.gauges(inner);
+    }
+
+    #[cfg(feature = "metrics")]
+    fn count(&self, policy: &Policy, rules: usize, count: Count, sum: u64) {
+        let (name, label) = count.series();
+        let rules = policy.routes().nth(rules).map_or(policy.unmatched(), |route| route.rules);
+        let mut labels = vec![
+            metrics::Label::new("cache", self.cache),
+            metrics::Label::new("policy", policy.name.clone()),
+            metrics::Label::new("route", rules.route.clone()),
+            metrics::Label::new("class", rules.class.clone()),
+        ];
+        labels.extend(label.map(|(name, value)| metrics::Label::new(name, value)));
+        metrics::counter!(format!("larder_{name}_total"), labels).increment(sum);
+    }
+
+    #[cfg(feature = "metrics")]
+    fn gauges(&self, inner: &Inner) {
+        let gauge = |name: &'static str, value: u64| {
+            let value = u32::try_from(value >> 10).unwrap_or(u32::MAX);
+            metrics::gauge!(name, "cache" => self.cache).set(f64::from(value) * 1024.0);
+        };
+        gauge("larder_l1_bytes", inner.worker.shelf.bytes());
+    }
+
+    /// What has been reported since this was last asked.
+    pub(crate) fn take_counts(&self) -> Vec<(String, u64)> {
+        std::mem::take(&mut self.state().for_cluster).into_iter().collect()
+    }
+
+    /// It did not arrive.
+    pub(crate) fn give_back(&self, counts: Vec<(String, u64)>) {
+        let mut state = self.state();
+        for (name, sum) in counts {
+            let known = state.for_cluster.entry(name).or_default();
+            *known = known.saturating_add(sum);
+        }
+    }
+}
+
+/// As the plugin's reports have it.
+fn series(policy: &Policy, rules: usize, count: Count) -> String {
+    let (name, label) = count.series();
+    let rules = policy.routes().nth(rules).map_or(policy.unmatched(), |route| route.rules);
+    let clean = |text: &str| text.replace(|c: char| c == ';' || c.is_control(), "_");
+    let (policy, route, class) = (clean(&policy.name), clean(&rules.route), clean(&rules.class));
+    let label = label.map(|(name, value)| format!(";{name}={value}")).unwrap_or_default();
+    format!("larder_{name}_total;policy={policy};route={route};class={class}{label}")
+}

@@ -1,0 +1,99 @@
+//! Layers that share what they store: by a cluster of real nodes, and by a store in the process.
+
+use std::time::Duration;
+
+use larder_node::{Config, Node, Running};
+use larder_origin::CacheLayer;
+use tokio::time::Instant;
+
+use crate::common::{Layered, POLICY, Scripted, field, send, service, text};
+
+async fn node() -> Running {
+    Node::start(Config::in_memory().expect("a configuration")).await.expect("a node")
+}
+
+fn layer(nodes: &[&Running]) -> CacheLayer {
+    let urls = nodes.iter().map(|node| format!("http://{}", node.data));
+    CacheLayer::builder().policy(POLICY).cluster(urls).lookup_timeout(Duration::from_secs(2)).build().expect("a layer")
+}
+
+/// Asks until the answer's Cache-Status has this in it; the origin, where it is asked, answers with its body.
+async fn until(service: &Layered, origin: &Scripted, path: &str, body: &'static str, status: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let request = send(service, path);
+        let answering = async {
+            let pen = origin.asked().await.answer(200, &[]);
+            pen.write(body).await;
+            drop(pen);
+            std::future::pending::<()>().await;
+        };
+        let response = tokio::select! {
+            response = request => response.expect("an answer"),
+            () = answering => unreachable!(),
+        };
+        let seen = field(&response, "cache-status").to_owned();
+        let got = text(response).await.expect("whole");
+        if seen.contains(status) {
+            return got;
+        }
+        assert!(Instant::now() < deadline, "{status} is awaited, and this is seen: {seen}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_one_layer_stored_another_serves_and_purges() {
+    let (first_node, second_node) = (node().await, node().await);
+    let nodes = [&first_node, &second_node];
+    let (one, other) = (layer(&nodes), layer(&nodes));
+    let ((one_service, one_origin), (other_service, other_origin)) = (service(&one), service(&other));
+    until(&one_service, &one_origin, "/a", "one's", "stored").await;
+    until(&one_service, &one_origin, "/a", "one's", "hit").await;
+    let body = until(&other_service, &other_origin, "/a", "other's", "hit").await;
+    assert_eq!(body, "one's", "from the cluster");
+    assert_eq!(other_origin.calls(), 0);
+    first_node.stop().await.expect("stopped");
+    second_node.stop().await.expect("stopped");
+}
+
+#[tokio::test]
+async fn a_purge_in_one_layer_reaches_the_other() {
+    let node = node().await;
+    let (one, other) = (layer(&[&node]), layer(&[&node]));
+    let ((one_service, one_origin), (other_service, other_origin)) = (service(&one), service(&other));
+    until(&one_service, &one_origin, "/a", "old", "hit").await;
+    assert_eq!(until(&other_service, &other_origin, "/a", "never", "hit").await, "old");
+    one.handle().purge_url("http://h.example/a").expect("a URL");
+    assert_eq!(until(&other_service, &other_origin, "/a", "new", "stored").await, "new");
+    node.stop().await.expect("stopped");
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_down_costs_hits_and_nothing_else() {
+    let node = node().await;
+    let layer = layer(&[&node]);
+    let (service, origin) = service(&layer);
+    node.stop().await.expect("stopped");
+    let request = send(&service, "/a");
+    drop(origin.asked().await.answer(200, &[]));
+    let response = request.await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    assert!(field(&response, "cache-status").contains("fwd="), "{}", field(&response, "cache-status"));
+}
+
+#[cfg(feature = "store")]
+#[tokio::test]
+async fn a_store_in_the_process_outlives_the_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("disk:{}/store", folder.path().display());
+    for round in 0..2 {
+        let builder = CacheLayer::builder().policy(POLICY).lookup_timeout(Duration::from_secs(2));
+        let layer = builder.build_with_store(&url).await.expect("a layer");
+        let (service, origin) = service(&layer);
+        let wanted = if round == 0 { "stored" } else { "hit" };
+        assert_eq!(until(&service, &origin, "/a", "body", wanted).await, "body");
+        assert_eq!(origin.calls() == 0, round == 1);
+        layer.handle().close(Duration::from_secs(20)).await.expect("written");
+    }
+}
