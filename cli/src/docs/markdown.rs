@@ -47,6 +47,27 @@ pub fn text(policy: &Arc<Policy>, base_url: &str) -> String {
     out
 }
 
+/// The same facts for programs.
+pub fn json(policy: &Arc<Policy>, base_url: &str) -> anyhow::Result<String> {
+    let purgers = Purgers::of(policy);
+    let endpoints: Vec<serde_json::Value> = policy
+        .routes()
+        .map(|route| {
+            let endpoint = Endpoint::of(policy, &route, &purgers, base_url);
+            let facts = endpoint.facts.iter().map(|(name, text)| serde_json::json!({ "name": name, "text": text }));
+            serde_json::json!({
+                "route": route.rules.route.to_string(),
+                "endpoint": endpoint.heading,
+                "description": endpoint.description,
+                "facts": facts.collect::<Vec<_>>(),
+                "examples": endpoint.examples,
+            })
+        })
+        .collect();
+    let document = serde_json::json!({ "policy": policy.name, "endpoints": endpoints });
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
 const READING: &str = "## How to read an answer\n\n\
     Every answer says in `Cache-Status` (RFC 9211) what the cache did.\n\n\
     | `Cache-Status` | means |\n|---|---|\n\

@@ -19,7 +19,7 @@ pub struct Options {
     #[arg(value_name = "POLICY")]
     policy: Source,
 
-    /// Where to write to, Markdown (.md) or HTML (.html) by the file's name; may be given twice. Standard output, if left out
+    /// Where to write to, Markdown (.md), HTML (.html) or JSON (.json) by the file's name; may be given more than once. Standard output, if left out
     #[arg(long, short, value_name = "FILE")]
     output: Vec<PathBuf>,
 
@@ -36,6 +36,8 @@ pub struct Options {
 enum Format {
     Markdown,
     Html,
+    /// The facts themselves
+    Json,
 }
 
 /// Writes.
@@ -45,21 +47,23 @@ pub fn run(options: &Options) -> anyhow::Result<End> {
         match extension.as_deref() {
             Some("md" | "markdown") => Ok((path, Format::Markdown)),
             Some("html" | "htm") => Ok((path, Format::Html)),
-            _ => bail!("{} is neither .md nor .html", path.display()),
+            Some("json") => Ok((path, Format::Json)),
+            _ => bail!("{} is neither .md nor .html nor .json", path.display()),
         }
     });
     let formats = formats.collect::<anyhow::Result<Vec<_>>>()?;
     let policy = crate::policy::read(&options.policy)?;
     let markdown = markdown::text(&policy, &options.base_url);
     let text = |format| match format {
-        Format::Markdown => markdown.clone(),
-        Format::Html => html::page(&markdown, &policy.name),
+        Format::Markdown => Ok(markdown.clone()),
+        Format::Html => Ok(html::page(&markdown, &policy.name)),
+        Format::Json => markdown::json(&policy, &options.base_url),
     };
     if formats.is_empty() {
-        say(&text(options.format))?;
+        say(&text(options.format)?)?;
     }
     for (path, format) in formats {
-        std::fs::write(path, text(format)).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, text(format)?).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(End::Done)
 }

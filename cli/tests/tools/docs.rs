@@ -1,6 +1,6 @@
 //! `larder docs`.
 
-use crate::support::{code, golden, run, run_with, stderr, stdout};
+use crate::support::{code, golden, json, run, run_with, stderr, stdout};
 
 #[test]
 fn markdown_says_of_each_endpoint_what_is_kept_and_how_to_ask() {
@@ -22,6 +22,17 @@ fn html_is_a_page_whose_links_lead_to_its_sections() {
     assert!(anchors.iter().all(|anchor| page.contains(&format!("id=\"{anchor}\""))), "{anchors:?}");
     assert!(page.contains("Cache-Control: public, must-revalidate, max-age=0") && !page.contains("src="), "{page}");
     assert!(std::fs::read_to_string(markdown).expect("written").starts_with("# Caching of shop-api"));
+}
+
+#[test]
+fn json_has_the_facts() {
+    let facts = json(&run(&["docs", "policies/shop-api.json", "--format", "json"]));
+    let product = &facts["endpoints"][2];
+    assert_eq!(
+        (&product["route"], &product["facts"][0]["text"]),
+        (&"product".into(), &"1 minute".into()),
+        "{product:#}"
+    );
 }
 
 #[test]
