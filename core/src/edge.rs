@@ -14,6 +14,10 @@ use crate::time::Timestamp;
 /// The request field that carries the marker: `1-SECONDS-MAC`, seconds since 1970 and the MAC in hex.
 pub const MARK: &str = "x-larder-edge";
 
+/// The response field by which the layer tells an edge the tags that the policy gives, parted by commas. It goes no further than to the
+/// next Larder.
+pub const TAGS: &str = "x-larder-tags";
+
 /// How far apart the clocks of edge and origin, and the travel between them, may put a marker.
 const SECONDS_APART_MAX: u64 = 60;
 

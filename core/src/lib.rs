@@ -15,6 +15,7 @@ pub mod decide;
 pub mod edge;
 pub mod entry;
 pub mod exchange;
+pub mod explain;
 pub mod field;
 pub mod fields;
 pub mod flights;

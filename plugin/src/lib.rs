@@ -22,6 +22,7 @@ mod cluster;
 mod config;
 mod edits;
 mod effects;
+mod environment;
 mod head;
 mod hop;
 mod metrics;

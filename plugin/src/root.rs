@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::raw::{self, Buffer, Level};
 use crate::stream::HttpStream;
 use crate::vm::{self, Plugin};
-use crate::{cluster, effects, hop, metrics, peers, refresh};
+use crate::{cluster, effects, environment, hop, metrics, peers, refresh};
 
 /// A root context.
 pub struct Root {
@@ -69,10 +69,12 @@ impl Context for Root {
 impl RootContext for Root {
     fn on_configure(&mut self, _: usize) -> bool {
         let configuration = raw::buffer(Buffer::PluginConfiguration, 0, usize::MAX).unwrap_or_default();
-        match Settings::parse(&configuration) {
-            Ok(settings) => {
+        let read = Settings::parse(&configuration)
+            .and_then(|settings| Ok((settings, environment::edge().map_err(|error| vec![error])?)));
+        match read {
+            Ok((settings, edge)) => {
                 let tick = u32::try_from(settings.tick.0).unwrap_or(u32::MAX);
-                let plugin = Plugin::new(self.id, settings);
+                let plugin = Plugin::new(self.id, settings, edge);
                 PLUGINS.with_borrow_mut(|plugins| plugins.insert(self.id, plugin.clone()));
                 self.plugin = Some(plugin);
                 peers::prepare();

@@ -8,6 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use larder_core::edge::Edge;
 use larder_core::purge::{Mode, Scope};
 use larder_core::time::Timestamp;
 use larder_core::worker::Worker;
@@ -23,6 +24,8 @@ pub struct Plugin {
     pub root: u32,
     /// What was configured.
     pub settings: Settings,
+    /// Markers for layers at the origin.
+    edge: Edge,
     /// The root id, which names the cache.
     name: Vec<u8>,
     cache: OnceCell<SharedCache>,
@@ -54,9 +57,9 @@ pub fn now() -> Timestamp {
 
 impl Plugin {
     /// A configuration. Touches nothing that is shared: Envoy configures on threads that serve nobody.
-    pub fn new(root: u32, settings: Settings) -> Rc<Self> {
+    pub fn new(root: u32, settings: Settings, edge: Edge) -> Rc<Self> {
         let name = raw::property("plugin_root_id").unwrap_or_default();
-        Rc::new(Self { root, settings, name, cache: OnceCell::new(), leaving: Cell::new(false) })
+        Rc::new(Self { root, settings, edge, name, cache: OnceCell::new(), leaving: Cell::new(false) })
     }
 
     /// Another configuration serves from now on.
@@ -77,6 +80,7 @@ impl Plugin {
         let cache = self.adopted().unwrap_or_else(|| {
             let mut worker = Worker::new(self.settings.l1_bytes, salt());
             worker.use_cluster(self.settings.cluster.as_ref().map(ClusterSettings::for_core));
+            worker.edge = self.edge.clone();
             let cache = Rc::new(RefCell::new(Cache { worker, tallied: self.clone() }));
             CACHES.with_borrow_mut(|caches| caches.push((self.name.clone(), cache.clone())));
             peers::join();
@@ -108,6 +112,7 @@ impl Plugin {
             let worker = &mut cache.borrow_mut().worker;
             worker.shelf.set_bytes_max(self.settings.l1_bytes);
             worker.use_cluster(self.settings.cluster.as_ref().map(ClusterSettings::for_core));
+            worker.edge = self.edge.clone();
         }
         peers::join();
         Some(cache)

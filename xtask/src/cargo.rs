@@ -10,9 +10,19 @@ use serde::Deserialize;
 
 use crate::{paths, process};
 
-/// The packages for this machine: all but the two that are wasm modules. Every native build and test selects exactly these, so
-/// that cargo finds the same features each time and compiles nothing twice.
-pub const NATIVE: &[&str] = &["--locked", "--workspace", "--exclude", "larder-plugin", "--exclude", "larder-probe"];
+/// The packages for this machine: all but the two that are wasm modules, and the features of larder-origin that none of them turns on
+/// by itself. Every native build and test selects exactly these, so that cargo finds the same features each time and compiles
+/// nothing twice.
+pub const NATIVE: &[&str] = &[
+    "--locked",
+    "--workspace",
+    "--exclude",
+    "larder-plugin",
+    "--exclude",
+    "larder-probe",
+    "--features",
+    "larder-origin/invalidator-tls,larder-origin/postgres,larder-origin/sqlite",
+];
 
 /// `cargo` in the workspace's root.
 pub fn cargo() -> Command {

@@ -43,7 +43,10 @@ pub fn selects(
 pub fn update(stored: &mut Fields, new: &Fields) {
     let nominated = hop::nominated(new);
     let taken = |name: &str| {
-        !hop::is_hop_by_hop(name) && !OF_THE_BYTES.contains(&name) && !nominated.iter().any(|other| other == name)
+        !hop::is_hop_by_hop(name)
+            && !name.starts_with("x-larder-")
+            && !OF_THE_BYTES.contains(&name)
+            && !nominated.iter().any(|other| other == name)
     };
     stored.retain(|line| line.name != "age" && !(taken(&line.name) && new.has(&line.name)));
     for line in new.iter().filter(|line| taken(&line.name) && hop::is_clean(&line.value)) {

@@ -45,7 +45,7 @@ use crate::cluster::leases::LeaseId;
 use crate::cluster::message::Release;
 use crate::decide::admit::{self, Bypass};
 use crate::decide::identity::{self, Identity};
-use crate::edge::MARK;
+use crate::edge::{MARK, TAGS};
 use crate::fields::{RequestHead, ResponseHead};
 use crate::flights::{Part, StreamId, Wake};
 use crate::key::{self, Keyed};
@@ -279,12 +279,20 @@ impl Exchange {
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) -> ResponseVerdict {
-        match std::mem::replace(&mut self.state, State::Nothing) {
+        let tagged = head.fields.has(TAGS);
+        let mut verdict = match std::mem::replace(&mut self.state, State::Nothing) {
             State::BypassedResponse(bypassed) => self.bypassed_response(now, *bypassed, head, worker, out),
             State::Response(fetch) => self.fetched(now, *fetch, head, worker, out),
             State::Served(served) => self.served(now, *served, head, worker, out),
             _ => ResponseVerdict::Pass { edits: Edits::new(), capture: false },
+        };
+        // Said to this cache, and to nobody behind it: whatever becomes of the response.
+        if let (true, ResponseVerdict::Pass { edits, .. }) = (tagged, &mut verdict)
+            && !edits.iter().any(|edit| matches!(edit, Edit::Set(name, _) if name == TAGS))
+        {
+            edits.push(Edit::Remove(TAGS.to_owned()));
         }
+        verdict
     }
 
     /// `so_far` bytes of the body have come. To be called before more than that is sent on or collected.

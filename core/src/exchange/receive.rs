@@ -14,6 +14,7 @@ use crate::decide::client;
 use crate::decide::preconditions::{self, Verdict};
 use crate::decide::store::NotStored;
 use crate::decide::vary::VaryKey;
+use crate::edge::TAGS;
 use crate::entry::{Entry, Facts, etag};
 use crate::field::cache_control::CacheControl;
 use crate::field::cache_status::CacheStatus;
@@ -107,8 +108,11 @@ impl Receiving {
             fields.set("etag", tag.to_bytes());
         }
         add_last_modified(&self.rules, &self.response, &mut fields, now);
+        fields.remove(TAGS);
         if let Some(tags) = &self.edge_tags {
-            surrogate::add(&mut fields, &self.rules.tags.fields, tags);
+            if !tags.is_empty() {
+                fields.set(TAGS, surrogate::joined(tags));
+            }
         } else if client::rewrite(&self.rules, &self.covers, self.response.status, self.restricted, &mut fields) {
             fields.remove("age");
         }
@@ -246,6 +250,7 @@ impl Exchange {
     fn unstored(&self, receiving: &Receiving, made: Option<&EntityTag>, now: Timestamp) -> Variant {
         let mut fields = receiving.response.fields.clone();
         hop::strip_hop_by_hop(&mut fields);
+        fields.remove(TAGS);
         if let Some(tag) = made {
             fields.set("etag", tag.to_bytes());
         }

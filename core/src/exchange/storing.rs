@@ -11,6 +11,7 @@ use crate::decide::head::{self, Said};
 use crate::decide::identity::Identity;
 use crate::decide::store::{self, Candidate, NotStored};
 use crate::decide::vary::{self as vary_rule, VaryKey};
+use crate::edge::TAGS;
 use crate::entry::{Entry, Facts};
 use crate::field::cache_control::CacheControl;
 use crate::field::cache_groups;
@@ -130,8 +131,9 @@ fn keyed_by_response(asked: &Asked, fields: &Fields, worker: &mut Worker) -> Key
 
 pub(super) fn tags(asked: &Asked, rules: &Rules, fields: &Fields, keyed: &Keyed) -> Result<Vec<String>, NotStored> {
     let mut tags: Vec<String> = rules.tags.templates.iter().filter_map(|tag| tag.expand(&asked.params)).collect();
-    let (groups, listed): (Vec<String>, Vec<String>) =
+    let (groups, mut listed): (Vec<String>, Vec<String>) =
         rules.tags.fields.iter().cloned().partition(|name| name == "cache-groups");
+    listed.push(TAGS.to_owned());
     let said = surrogate::tags(fields, &listed);
     if said.refused {
         return Err(NotStored::Tags);

@@ -3,6 +3,7 @@
 //! A response with a tag that cannot be kept must not be stored, since it could not be purged by that tag: `refused`.
 
 use super::{cache_groups, syntax::trim};
+use crate::edge;
 use crate::fields::Fields;
 
 /// The longest tag that is kept, in bytes.
@@ -18,7 +19,7 @@ pub struct Tags {
     pub refused: bool,
 }
 
-/// Reads the fields `names` (lower case): spaces part the tags of `surrogate-key`, commas those of `cache-tag`;
+/// Reads the fields `names` (lower case): spaces part the tags of `surrogate-key`, commas those of `cache-tag` and `x-larder-tags`;
 /// `cache-groups` is RFC 9875's; in any other field both spaces and commas part them.
 pub fn tags(fields: &Fields, names: &[String]) -> Tags {
     let mut read = Tags::default();
@@ -32,7 +33,7 @@ pub fn tags(fields: &Fields, names: &[String]) -> Tags {
         }
         let parts = |byte: &u8| match name.as_str() {
             "surrogate-key" => matches!(byte, b' ' | b'\t'),
-            "cache-tag" => *byte == b',',
+            "cache-tag" | edge::TAGS => *byte == b',',
             _ => matches!(byte, b' ' | b'\t' | b','),
         };
         fields.all(name).flat_map(|line| line.split(parts)).for_each(|tag| read.add(trim(tag)));
@@ -40,26 +41,9 @@ pub fn tags(fields: &Fields, names: &[String]) -> Tags {
     read
 }
 
-/// Adds tags to the first of the fields `names` that is a plain list, for a cache nearer to the client. A tag that the
-/// field's own form would take for two is left out.
-pub fn add(fields: &mut Fields, names: &[String], more: &[String]) {
-    let Some(name) = names.iter().find(|name| *name != "cache-groups") else { return };
-    let mut value = fields.joined(name).unwrap_or_default();
-    let known = tags(fields, std::slice::from_ref(name)).tags;
-    let (separator, parts): (&[u8], &[char]) = match name.as_str() {
-        "surrogate-key" => (b" ", &[' ', '\t']),
-        "cache-tag" => (b", ", &[',']),
-        _ => (b" ", &[' ', '\t', ',']),
-    };
-    for tag in more.iter().filter(|tag| !known.contains(tag) && !tag.contains(parts)) {
-        if !value.is_empty() {
-            value.extend_from_slice(separator);
-        }
-        value.extend_from_slice(tag.as_bytes());
-    }
-    if !value.is_empty() {
-        fields.set(name, value);
-    }
+/// The value of a field that is read like `cache-tag`. A tag with a comma is left out.
+pub fn joined(tags: &[String]) -> Vec<u8> {
+    tags.iter().filter(|tag| !tag.contains(',')).map(String::as_str).collect::<Vec<_>>().join(", ").into_bytes()
 }
 
 impl Tags {
@@ -90,20 +74,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_is_read_again() {
-        let more = ["b".to_owned(), "a".to_owned(), "x y".to_owned(), "p,q".to_owned()];
-        for (name, want) in
-            [("surrogate-key", &["a", "b", "p,q"][..]), ("cache-tag", &["a", "b", "x y"]), ("xkey", &["a", "b"])]
-        {
-            let names = ["cache-groups".to_owned(), name.to_owned()];
-            let mut fields = Fields::from_pairs([(name.to_owned(), b"a".to_vec())]);
-            add(&mut fields, &names, &more);
-            assert_eq!(tags(&fields, &names[1..]).tags, want, "{name}");
-        }
-        let mut fields = Fields::new();
-        add(&mut fields, &[], &more);
-        add(&mut fields, &["cache-tag".to_owned()], &[]);
-        assert!(fields.is_empty(), "no field is named, or there is nothing to say");
+    fn what_is_listed_is_read_again() {
+        let more = ["b", "a", "x y", "p,q"].map(str::to_owned);
+        let fields = Fields::from_pairs([(edge::TAGS.to_owned(), joined(&more))]);
+        assert_eq!(tags(&fields, &[edge::TAGS.to_owned()]).tags, ["b", "a", "x y"]);
+        assert!(joined(&[]).is_empty());
     }
 
     #[test]

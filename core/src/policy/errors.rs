@@ -234,7 +234,7 @@ impl Collected {
     /// The errors with lines and columns, sorted by place.
     pub fn placed(mut self, text: &str) -> PolicyErrors {
         self.found.sort_by_key(|(at, ..)| *at);
-        let mut places = Places { text, at: 0, line: 1, line_at: 0 };
+        let mut places = Places::of_text(text);
         let errors = self
             .found
             .into_iter()
@@ -249,7 +249,7 @@ impl Collected {
 }
 
 /// Offset of the value at `path`, or of the deepest part of it that is there.
-fn locate(root: &Node, path: &[Step]) -> usize {
+pub(crate) fn locate(root: &Node, path: &[Step]) -> usize {
     let mut node = root;
     for step in path {
         let next = match (step, &node.value) {
@@ -266,15 +266,20 @@ fn locate(root: &Node, path: &[Step]) -> usize {
 }
 
 /// Turns ascending offsets into lines and columns in one pass over the text.
-struct Places<'t> {
+pub(crate) struct Places<'t> {
     text: &'t str,
     at: usize,
     line: usize,
     line_at: usize,
 }
 
-impl Places<'_> {
-    fn of(&mut self, at: usize) -> (usize, usize) {
+impl<'t> Places<'t> {
+    pub const fn of_text(text: &'t str) -> Self {
+        Self { text, at: 0, line: 1, line_at: 0 }
+    }
+
+    /// Line and column of a byte; no earlier one than before.
+    pub fn of(&mut self, at: usize) -> (usize, usize) {
         for (offset, _) in self.text.get(self.at..at).unwrap_or_default().match_indices('\n') {
             self.line += 1;
             self.line_at = self.at + offset + 1;

@@ -105,6 +105,26 @@ impl HostTable {
         *slot
     }
 
+    /// The numbers of all patterns that match whatever `pattern` matches, [`HostId::ANY`] and its own included.
+    pub fn covering(&self, pattern: &HostPattern) -> Vec<HostId> {
+        let mut found = vec![HostId::ANY];
+        let mut take = |ports: Option<&Ports>| {
+            let Some(ports) = ports else { return };
+            found.extend(ports.any);
+            found.extend(pattern.port.and_then(|port| ports.by_port.get(&port)));
+        };
+        match pattern.wildcard {
+            true => take(self.wildcard.get(&pattern.name)),
+            false => take(self.exact.get(&pattern.name)),
+        }
+        let mut rest = pattern.name.as_str();
+        while let Some((_, suffix)) = rest.split_once('.') {
+            take(self.wildcard.get(suffix));
+            rest = suffix;
+        }
+        found
+    }
+
     /// The numbers of all patterns that a request's host matches, [`HostId::ANY`] included. Adds one to `steps` a look-up.
     pub fn matching(&self, authority: &str, scheme: &str, steps: &mut usize) -> Vec<HostId> {
         let mut found = vec![HostId::ANY];

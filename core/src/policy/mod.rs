@@ -12,6 +12,7 @@ mod errors;
 mod hash;
 mod hosts;
 mod kinds;
+pub mod lint;
 pub mod model;
 mod nearest;
 mod path;
@@ -20,6 +21,7 @@ mod router;
 pub mod rules;
 #[cfg(any(test, feature = "schema"))]
 mod schema;
+mod sources;
 mod spanned;
 pub mod template;
 
@@ -32,6 +34,7 @@ pub use hosts::HostPattern;
 pub use path::PathTemplate;
 #[cfg(any(test, feature = "schema"))]
 pub use schema::schema_text;
+pub use sources::{Setting, Source};
 pub use spanned::{DEPTH_MAX, TEXT_BYTES_MAX, VALUES_MAX};
 
 use self::compile::Compiled;

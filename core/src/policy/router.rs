@@ -10,6 +10,8 @@
 //! ([`Router::visits_max`]) and limited, so that neither a policy nor a request can make routing slow. Ready-made routers (matchit among them) pick one
 //! path and then leave no way back to a less specific one, when the host or the method turns out not to match.
 
+mod shadow;
+
 use std::collections::HashMap;
 
 use super::hash::Fnv;

@@ -1,6 +1,7 @@
 //! Two caches on one way: the edge stores, the origin's layer adds what it knows and leaves storing to the edge.
 
-use larder_core::edge::{Edge, Keys, MARK};
+use larder_core::edge::{Edge, Keys, MARK, TAGS};
+use larder_core::purge::{Mode, Scope};
 
 use crate::world::{Lines, World};
 
@@ -88,4 +89,27 @@ fn a_change_behind_an_edge_invalidates_what_both_hold() {
     world.fetch(("GET", "/a", &[]), 200, &[LONG], "before");
     world.fetch(("POST", "/a", &[(MARK, &mark)]), 204, &[], "");
     assert_eq!(world.stored("/a", &[]), None);
+}
+
+#[test]
+fn the_layers_tags_reach_the_edge_and_nobody_behind_it() {
+    let tagged = r#""ttl":"60s","tags":["all","of-a-kind"]"#;
+    let (mut origin, mark) = origin(tagged);
+    let at_origin = origin.forward("GET", "/a", &[(MARK, &mark)]);
+    let behind = origin.answer(at_origin, 200, &[LONG, (TAGS, "own")], "body");
+    let told = String::from_utf8(behind.fields.joined(TAGS).expect("tags")).expect("text");
+    assert_eq!(told, "all, of-a-kind");
+
+    let mut edge = World::new(r#""ttl":"60s""#);
+    let at_layer = edge.forward("GET", "/a", &[]);
+    let first = edge.answer(at_layer, 200, &[LONG, (TAGS, &told)], "body");
+    let hit = edge.send("GET", "/a", &[]).ok().expect("stored");
+    assert!(!first.fields.has(TAGS) && !hit.fields.has(TAGS));
+    edge.worker.purge(Scope::Tag("of-a-kind".into()), Mode::Hard);
+    assert_eq!(edge.stored("/a", &[]), None);
+    // What is not stored does not carry them further either.
+    for (method, lines) in [("POST", &[][..]), ("GET", &[("authorization", "Basic x")])] {
+        let at_layer = edge.forward(method, "/b", lines);
+        assert!(!edge.answer(at_layer, 200, &[(TAGS, "x")], "body").fields.has(TAGS), "{method}");
+    }
 }

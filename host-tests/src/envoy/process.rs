@@ -28,6 +28,7 @@ pub struct Setup {
     concurrency: u32,
     movable_clock: bool,
     log_level: String,
+    environment: Vec<(String, String)>,
 }
 
 /// Why Envoy did not start, with its log.
@@ -61,6 +62,7 @@ impl Setup {
             values,
             concurrency: 1,
             movable_clock: false,
+            environment: Vec::new(),
             log_level: "warning,wasm:info".to_owned(),
         }
     }
@@ -85,6 +87,13 @@ impl Setup {
     #[must_use]
     pub fn concurrency(mut self, workers: u32) -> Self {
         self.concurrency = workers;
+        self
+    }
+
+    /// Gives Envoy an environment variable.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -141,6 +150,7 @@ impl Setup {
         if !components.is_empty() {
             command.args(["--component-log-level", components]);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(clock) = &clock {
             command.envs(clock.environment());
         }

@@ -94,6 +94,8 @@ pub struct Config {
     pub plugin_config: Vec<u8>,
     /// The VM configuration, as `on_vm_start` reads it.
     pub vm_config: Vec<u8>,
+    /// `vm_config.environment_variables`.
+    pub environment: Vec<(String, String)>,
     /// How many worker threads, each with a VM of its own. Default 1.
     pub workers: usize,
     /// `plugin_name`.
@@ -145,6 +147,7 @@ impl Default for Config {
         Self {
             plugin_config: Vec::new(),
             vm_config: Vec::new(),
+            environment: Vec::new(),
             workers: 1,
             plugin_name: "larder".to_owned(),
             root_id: "larder".to_owned(),

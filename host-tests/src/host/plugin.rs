@@ -78,7 +78,7 @@ impl Plugin {
         let imports = abi::imports(&engine).map_err(invalid)?;
         let unknown: Vec<String> = module
             .imports()
-            .filter(|import| import.module() != "env" || !imports.names.contains(import.name()))
+            .filter(|import| !imports.has(import.module(), import.name()))
             .map(|import| format!("{}.{}", import.module(), import.name()))
             .collect();
         if !unknown.is_empty() {

@@ -21,7 +21,7 @@
 //!   layer sees is what the origin gets.
 //! - Hop-by-hop fields end here, on both ways (RFC 9110 7.6.1). `Via` says who passed a message on (7.6.3). `Date` is added where
 //!   there is none (6.6.1). `Max-Forwards` counts down for TRACE and OPTIONS (7.6.2); CONNECT is refused.
-//! - `Forwarded` (RFC 7239) and `X-Forwarded-For`, `-Proto`, `-Host` name the client; what clients say there themselves is replaced,
+//! - `Forwarded` (RFC 7239) and `X-Forwarded-For`, `-Proto`, `-Host` name the client, to the origin; what clients say there is replaced,
 //!   unless it comes from a network that is trusted.
 //! - `Host` is the client's, or the origin's own ([`HostField`]).
 //! - `Expect: 100-continue` goes to an origin of HTTP/1.1, and the client is told to go on when that says so, or says nothing.

@@ -20,6 +20,7 @@ fn layer(nodes: &[&Running]) -> CacheLayer {
 /// Asks until the answer's Cache-Status has this in it; the origin, where it is asked, answers with its body.
 async fn until(service: &Layered, origin: &Scripted, path: &str, body: &'static str, status: &str) -> String {
     let deadline = Instant::now() + Duration::from_secs(20);
+    let mut again = tokio::time::interval(Duration::from_millis(10));
     loop {
         let request = send(service, path);
         let answering = async {
@@ -38,7 +39,7 @@ async fn until(service: &Layered, origin: &Scripted, path: &str, body: &'static 
             return got;
         }
         assert!(Instant::now() < deadline, "{status} is awaited, and this is seen: {seen}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        again.tick().await;
     }
 }
 

@@ -17,8 +17,8 @@ use crate::{Verdict, paths, process};
 
 /// Build the release plugin target/larder.wasm and print its size and SHA-256
 ///
-/// The module is compiled with LTO and without symbols, and refused if it imports anything but the `proxy_*` functions of
-/// proxy-wasm (a WASI import, say, which Envoy could not satisfy).
+/// The module is compiled with LTO and without symbols, and refused if it imports anything but the environment and the
+/// `proxy_*` functions of proxy-wasm (another WASI import, say, which Envoy could not satisfy).
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -90,10 +90,13 @@ fn flags() -> String {
     [remap(registry, "crates"), remap(root, "larder")].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
+/// Secrets come by the VM's environment.
+const ENVIRONMENT: [&str; 2] = ["wasi_snapshot_preview1.environ_get", "wasi_snapshot_preview1.environ_sizes_get"];
+
 fn check(bytes: &[u8]) -> Result<()> {
     let module = module::read(bytes).context("cargo built something that is not a wasm module")?;
-    let strange: Vec<&str> =
-        module.imports.iter().filter(|name| !name.starts_with("env.proxy_")).map(String::as_str).collect();
+    let is_known = |name: &str| name.starts_with("env.proxy_") || ENVIRONMENT.contains(&name);
+    let strange: Vec<&str> = module.imports.iter().map(String::as_str).filter(|name| !is_known(name)).collect();
     if !strange.is_empty() {
         bail!(
             "the module imports what Envoy does not offer to a plugin: {}. A dependency asks for a clock, randomness or files",

@@ -27,10 +27,17 @@ const NEEDS: &[Need] = &[
     // The node's stores and its purge log, in tests. (Debian may start these as services; that is not needed.)
     Need { what: "memcached", package: "memcached", present: || program("memcached") },
     Need { what: "Redis", package: "redis-server", present: || program("redis-server") && program("redis-cli") },
+    // Purges when a database changes, in tests, which run a server of their own.
+    Need { what: "PostgreSQL", package: "postgresql", present: has_postgres },
     // Benches: the server Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },
 ];
+
+fn has_postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.into_iter().any(|version| version.path().join("bin/initdb").exists())
+}
 
 /// Sees to it that all packages are there.
 pub fn ensure() -> Result<Report> {

@@ -139,6 +139,9 @@ fn conformance(run: &mut Run<'_>) -> Result<()> {
     let mut command = Command::new("/proc/self/exe");
     command.arg("conformance").arg("--wasm").arg(&modules.plugin).current_dir(paths::root());
     run.command("conformance", Kind::Check, &mut command);
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["conformance", "--target", "proxy"]).current_dir(paths::root());
+    run.command("conformance of the proxy", Kind::Check, &mut command);
     Ok(())
 }
 
@@ -153,7 +156,8 @@ fn envoy_of(wanted: Option<&str>) -> Result<(PathBuf, String)> {
 
 fn test_command() -> Command {
     let mut command = cargo();
-    command.arg("test").args(NATIVE).arg("--no-fail-fast");
+    // A server that setup has not brought is a failure, and not a test left out.
+    command.arg("test").args(NATIVE).arg("--no-fail-fast").env("LARDER_REQUIRE_SERVICES", "1");
     command
 }
 

@@ -5,6 +5,7 @@
 
 mod buffers;
 mod calls;
+mod environment;
 mod headers;
 mod metrics;
 mod shared;
@@ -52,7 +53,19 @@ const PAIRS_BYTES_MAX: usize = 1 << 20;
 /// A linker that collects the names it defines, to tell unknown imports by name.
 pub(crate) struct Imports {
     pub linker: Linker<VmState>,
+    /// Of module `env`.
     pub names: BTreeSet<&'static str>,
+}
+
+impl Imports {
+    /// Whether the host has this function.
+    pub fn has(&self, module: &str, name: &str) -> bool {
+        match module {
+            "env" => self.names.contains(name),
+            environment::MODULE => environment::NAMES.contains(&name),
+            _ => false,
+        }
+    }
 }
 
 /// Defines one host function: counts the call, runs the body, turns its answer into the ABI's number.
@@ -79,6 +92,7 @@ pub(crate) fn code(answer: Answer) -> wasmtime::Result<i32> {
 
 pub(crate) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Imports> {
     let mut imports = Imports { linker: Linker::new(engine), names: BTreeSet::new() };
+    environment::define(&mut imports)?;
     system::define(&mut imports)?;
     buffers::define(&mut imports)?;
     headers::define(&mut imports)?;

@@ -4,9 +4,9 @@
 
 use std::net::IpAddr;
 
+use http::HeaderValue;
 use http::header::{self, HeaderMap, HeaderName};
-use http::uri::Scheme;
-use http::{HeaderValue, header::HOST};
+use http::uri::{Authority, Scheme};
 
 use super::hop::listed;
 
@@ -44,15 +44,27 @@ pub(in crate::proxy) fn scheme(fields: &HeaderMap, word: Word) -> Option<Scheme>
     }
 }
 
-/// Says who asked. `fields` hold the `Host` that is asked for.
-pub(in crate::proxy) fn say(fields: &mut HeaderMap, peer: IpAddr, scheme: &Scheme, word: Word) {
+/// Takes out what the sender says about its client, where its word does not count.
+pub(in crate::proxy) fn disbelieve(fields: &mut HeaderMap, word: Word) {
     if word == Word::DoesNot {
         for name in &CLAIMS {
             fields.remove(name);
         }
     }
+}
+
+/// Who asked: travels with a request to where it is sent on. A cache in between has no use for it; told as fields, it would be
+/// input that no key covers.
+#[derive(Clone, Debug)]
+pub(in crate::proxy) struct Sender {
+    pub(in crate::proxy) peer: IpAddr,
+    pub(in crate::proxy) scheme: Scheme,
+}
+
+/// Says who asked, and for which host.
+pub(in crate::proxy) fn say(fields: &mut HeaderMap, Sender { peer, scheme }: &Sender, host: Option<&Authority>) {
     let peer = peer.to_canonical();
-    let host = fields.get(HOST).cloned();
+    let host = host.and_then(|host| HeaderValue::from_str(host.as_str()).ok());
     let quoted = match peer {
         IpAddr::V4(peer) => peer.to_string(),
         IpAddr::V6(peer) => format!("\"[{peer}]\""),
@@ -97,12 +109,12 @@ mod tests {
 
     fn said(word: Word, peer: &str, before: &[(&'static str, &'static str)]) -> Vec<String> {
         let mut fields = HeaderMap::new();
-        fields.insert(HOST, HeaderValue::from_static("shop.example:8080"));
         for (name, value) in before {
             fields.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        say(&mut fields, peer.parse().expect("an address"), &Scheme::HTTPS, word);
-        fields.remove(HOST);
+        disbelieve(&mut fields, word);
+        let sender = Sender { peer: peer.parse().expect("an address"), scheme: Scheme::HTTPS };
+        say(&mut fields, &sender, Some(&Authority::from_static("shop.example:8080")));
         let mut all: Vec<String> =
             fields.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
         all.sort();

@@ -27,7 +27,7 @@ use served::{Content, Record};
 use super::BoxError;
 use super::body::RequestBody;
 use super::counts::{self, Open, Side};
-use super::fields::forwarded::{self, Word};
+use super::fields::forwarded::{self, Sender, Word};
 use super::fields::hop;
 use super::limits::{Limits, ms};
 use super::serve::{Activity, Stopping};
@@ -241,7 +241,8 @@ fn accepted(settings: &Settings, client: &Client, request: Request<Incoming>) ->
     let wish = if parts.version == Version::HTTP_11 { hop::upgrade(&parts.headers) } else { None };
     hop::strip(&mut parts.headers);
     one_cookie_line(&mut parts.headers);
-    forwarded::say(&mut parts.headers, client.peer.ip(), &scheme, word);
+    forwarded::disbelieve(&mut parts.headers, word);
+    parts.extensions.insert(Sender { peer: client.peer.ip(), scheme });
     let ours = parts.extensions.remove::<OnUpgrade>();
     let tunnel = wish.zip(ours).map(|(protocol, ours)| (Tunnel::to(protocol), ours));
     if let Some((tunnel, _)) = &tunnel {

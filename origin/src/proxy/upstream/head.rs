@@ -9,7 +9,8 @@ use http_body::Body;
 
 use super::HostField;
 use super::outgoing::{Gate, Outgoing};
-use crate::proxy::fields::{hop, via};
+use crate::proxy::fields::forwarded::Sender;
+use crate::proxy::fields::{forwarded, hop, via};
 use crate::proxy::origin::Origin;
 
 /// A request for HTTP/1.1, and what holds its body back where the client waits to be asked for it.
@@ -86,6 +87,9 @@ pub(super) fn http2(
 fn prepare(parts: &mut request::Parts, body: &Outgoing) {
     hop::strip(&mut parts.headers);
     via::add(&mut parts.headers, parts.version);
+    if let Some(sender) = parts.extensions.remove::<Sender>() {
+        forwarded::say(&mut parts.headers, &sender, parts.uri.authority());
+    }
     parts.version = Version::HTTP_11;
     // A request that a cache makes of a client's may have lost its body, and must then not announce one.
     if body.is_end_stream() {
