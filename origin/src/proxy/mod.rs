@@ -31,6 +31,26 @@
 //! - Where no origin answers and the layer has nothing better, the client gets a 502 or 504 with `Proxy-Status` (RFC 9209).
 //! - A response that breaks off at the origin breaks off at the client: it never looks complete.
 //!
+//! # What shows
+//!
+//! By the `metrics` facade, for whichever recorder is installed, beside [what the cache counts](crate#what-shows):
+//!
+//! | name | kind | says |
+//! |---|---|---|
+//! | `larder_proxy_requests_total{status, end}` | counter | responses to clients, by status class (`2xx`, `none`) and how they ended |
+//! | `larder_proxy_request_seconds` | histogram, seconds | from a request's head to its response's head |
+//! | `larder_proxy_response_bytes_total` | counter, bytes | bodies given to clients |
+//! | `larder_proxy_requests_in_flight` | gauge | requests that are worked on |
+//! | `larder_proxy_connections{side}` | gauge | open connections, to `client`s and to `origin`s |
+//! | `larder_proxy_refused_total{reason}` | counter | connections that ended before a request was understood |
+//! | `larder_proxy_upstream_requests_total{status}` | counter | responses of origins, by status class |
+//! | `larder_proxy_upstream_seconds` | histogram, seconds | from a request to the head of the origin's response |
+//! | `larder_proxy_upstream_errors_total{error}` | counter | requests that no origin answered, by [`UpstreamError::name`] |
+//! | `larder_proxy_retries_total` | counter | requests sent anew because a kept connection was gone |
+//! | `larder_proxy_tunnels` | gauge | connections that have changed the protocol |
+//!
+//! `tracing` events come under the module's path, `larder_origin::proxy`; the access log, where it is on, under `larder::access`.
+//!
 //! # What it does not do
 //!
 //! - Interim responses other than 100 end here: hyper's server cannot send any (so no 103 Early Hints).
@@ -73,6 +93,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A reverse proxy.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Proxy;
 
 impl Proxy {

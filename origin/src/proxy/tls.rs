@@ -12,6 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ServerConfig;
 use rustls::{ConfigBuilder, RootCertStore, WantsVerifier};
 
+use super::BoxError;
+
 /// Protocols by ALPN, the better one first (RFC 9113 3.2).
 const BOTH: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -32,7 +34,7 @@ pub enum TlsError {
     System(String),
     /// rustls does not take what was read.
     #[error("TLS: {0}")]
-    Refused(#[from] rustls::Error),
+    Refused(#[source] BoxError),
 }
 
 /// The proxy's certificate and key, as files.
@@ -109,8 +111,8 @@ fn provider() -> Arc<CryptoProvider> {
 
 fn versions<S: rustls::ConfigSide>(
     builder: ConfigBuilder<S, rustls::WantsVersions>,
-) -> Result<ConfigBuilder<S, WantsVerifier>, rustls::Error> {
-    builder.with_safe_default_protocol_versions()
+) -> Result<ConfigBuilder<S, WantsVerifier>, TlsError> {
+    builder.with_safe_default_protocol_versions().map_err(|error| TlsError::Refused(error.into()))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -25,6 +25,7 @@ async fn what_comes_by_an_edge_is_not_stored_here() {
         assert_eq!(shop.app.requests(), requests, "every one of the edge's requests comes through");
         assert!(reply.cache_status().contains("detail=edge"), "{}", reply.cache_status());
         assert!(!reply.header("etag").is_empty());
+        assert_eq!(reply.header("x-larder-tags"), "product:7");
     }
     let forged = mark("a-key-that-nobody-has-shared");
     for status in ["fwd=uri-miss; stored", "hit"] {
