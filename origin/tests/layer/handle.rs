@@ -20,7 +20,8 @@ async fn purges_hold_at_once() {
     let layer = layer(TAGS);
     let (service, origin) = service(&layer);
     let handle = layer.handle();
-    let purges: [(&str, Box<dyn Fn()>); 6] = [
+    type Act<'a> = Box<dyn Fn() + 'a>;
+    let purges: [(&str, Act<'_>); 6] = [
         ("tag of the policy", Box::new(|| handle.purge_tag("all"))),
         ("tag of the response", Box::new(|| handle.purge_tag("own"))),
         ("URL", Box::new(|| handle.purge_url("HTTP://H.example:80/a/b").expect("a URL"))),
