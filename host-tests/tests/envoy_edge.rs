@@ -100,7 +100,8 @@ fn through_the_edge_and_straight_from_the_origin_clients_get_the_same() {
         client.call(method, target, fields, b"").expect("an answer")
     };
     let etag = ask(envoy.port(), "GET", "/items/1", &[]).field("etag").expect("an etag is made");
-    let cases: [(&str, &str, &[(&str, &str)]); 12] = [
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+    let cases: [Case<'_>; 12] = [
         ("GET", "/items/1", &[]),
         ("GET", "/items/1", &[("if-none-match", &etag)]),
         ("GET", "/items/1", &[("if-none-match", "\"other\"")]),

@@ -20,15 +20,16 @@ async fn purges_hold_at_once() {
     let layer = layer(TAGS);
     let (service, origin) = service(&layer);
     let handle = layer.handle();
-    let purges: [(&str, &dyn Fn()); 6] = [
-        ("tag of the policy", &|| handle.purge_tag("all")),
-        ("tag of the response", &|| handle.purge_tag("own")),
-        ("URL", &|| handle.purge_url("HTTP://H.example:80/a/b").expect("a URL")),
-        ("prefix", &|| handle.purge_prefix("http://h.example/a").expect("a URL")),
-        ("all", &|| handle.purge_all()),
-        ("soft", &|| handle.soft_purge_tag("own")),
+    type Act<'a> = Box<dyn Fn() + 'a>;
+    let purges: [(&str, Act<'_>); 6] = [
+        ("tag of the policy", Box::new(|| handle.purge_tag("all"))),
+        ("tag of the response", Box::new(|| handle.purge_tag("own"))),
+        ("URL", Box::new(|| handle.purge_url("HTTP://H.example:80/a/b").expect("a URL"))),
+        ("prefix", Box::new(|| handle.purge_prefix("http://h.example/a").expect("a URL"))),
+        ("all", Box::new(|| handle.purge_all())),
+        ("soft", Box::new(|| handle.soft_purge_tag("own"))),
     ];
-    for (what, purge) in purges {
+    for (what, purge) in &purges {
         fill(&service, &origin, "/a/b").await;
         purge();
         assert_eq!(stored(&service, "/a/b").await, None, "{what}");

@@ -167,13 +167,12 @@ impl World for Layered {
             .map_err(wrong)?;
         *sent.headers_mut() = origin::headers(&request.fields)?;
         let (mut service, script) = (self.service.clone(), self.script.clone());
-        let task = self.run(async {
-            tokio::spawn(async move {
-                let Ok(response) = service.call(sent).await;
-                let received = receive(response, &request.method).await;
-                script.state().events.push_back(Event::Answered(client, received));
-            })
+        let task = self.runtime.spawn(async move {
+            let Ok(response) = service.call(sent).await;
+            let received = receive(response, &request.method).await;
+            script.state().events.push_back(Event::Answered(client, received));
         });
+        self.run(async {});
         self.clients.insert(client, task.abort_handle());
         Ok(())
     }
