@@ -11,7 +11,7 @@ use larder_origin::CacheLayer;
 use larder_origin::proxy::{
     Builder, Certificate, HostField, Limits, Network, Origin, Protocol, Proxy, Running, Stopped,
 };
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
@@ -183,10 +183,20 @@ async fn serve(options: Options) -> anyhow::Result<End> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let policy = read(&options.policy)?;
     let line = Line { policy: policy.name, store: kind(&options.store) };
+    let mut builder = built(&options)?;
     // The recorder is there before the layer counts.
-    let builder = built(&options)?;
+    let metrics = options.admin.map(|_| recorder()).transpose()?;
     let layer = layer(&options, policy.text).await?;
     let cache = layer.handle();
+    if let (Some(admin), Some(metrics)) = (options.admin, metrics) {
+        let cache = cache.clone();
+        let page = move || {
+            // What was counted since the last request that came by to hand it on.
+            cache.flush_metrics();
+            metrics.render()
+        };
+        builder = builder.admin(admin).metrics(page);
+    }
     let running = builder.serve_with(layer).await?;
     say(&running, &options, &line)?;
     loop {
@@ -283,21 +293,21 @@ fn built(options: &Options) -> anyhow::Result<Builder> {
     if let Some(file) = &options.origin_ca {
         builder = builder.origin_ca(file);
     }
-    if let Some(admin) = options.admin {
-        let recorder =
-            PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
-        let recorder = recorder.context("the histograms' bounds")?;
-        let metrics = recorder.install_recorder().context("cannot count")?;
-        let kept = metrics.clone();
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(UPKEEP).await;
-                kept.run_upkeep();
-            }
-        });
-        builder = builder.admin(admin).metrics(move || metrics.render());
-    }
     Ok(builder)
+}
+
+/// What takes down all that is counted from now on.
+fn recorder() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
+    let metrics = recorder.context("the histograms' bounds")?.install_recorder().context("cannot count")?;
+    let kept = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            kept.run_upkeep();
+        }
+    });
+    Ok(metrics)
 }
 
 /// What the line that says where it listens takes from what was configured.

@@ -237,6 +237,10 @@ fn operators_see_how_it_is_and_what_it_does() {
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
+    // What the cache has counted, up to the last request.
+    let counted = metrics.lines().filter(|line| line.starts_with("larder_requests_total{"));
+    let counted = counted.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>();
+    assert_eq!(counted, 3, "{metrics}");
 }
 
 #[test]
