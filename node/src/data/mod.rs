@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::counts::Turned;
@@ -65,12 +65,18 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         };
         let (shared, builder, watcher) = (shared.clone(), builder.clone(), graceful.watcher());
         tasks.spawn(async move {
+            let spoke = Arc::new(Notify::new());
             let service = service_fn(|request| {
                 let shared = shared.clone();
+                spoke.notify_one();
                 async move { Ok::<_, Infallible>(messages::answer(&shared, request).await) }
             });
-            // An error here is a connection that broke off or spoke something else: nobody is left to be told.
-            let _ = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
+            let silent = silent(&spoke, Duration::from_millis(shared.limits.head_timeout_ms));
+            tokio::select! {
+                // An error here is a connection that broke off or spoke something else: nobody is left to be told.
+                _ = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)) => {}
+                () = silent => {}
+            }
             drop(permit);
         });
     }
@@ -78,6 +84,14 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let limit = Duration::from_millis(shared.limits.stop_timeout_ms);
     if tokio::time::timeout(limit, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still being worked on when the node stopped");
+    }
+}
+
+/// Resolves for a connection that has said nothing for too long. Whether it speaks HTTP/1.1 or HTTP/2 is seen by its first bytes, for
+/// which hyper has no limit of its own.
+async fn silent(spoke: &Notify, limit: Duration) {
+    if tokio::time::timeout(limit, spoke.notified()).await.is_ok() {
+        std::future::pending().await
     }
 }
 
