@@ -5,4 +5,5 @@ mod clients;
 mod common;
 mod filling;
 mod handle;
+#[cfg(feature = "cluster")]
 mod second_level;
