@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tower_layer::Layer;
 use tower_service::Service;
 
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "for layers that share"))]
 pub const POLICY: &str = r#"{ "version": 1, "name": "test", "defaults": { "ttl": "60s", "etag": "origin" } }"#;
 
 /// A layer under a policy's `defaults`.
