@@ -22,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("larder-host-tests", &[CORE, NODE, ORIGIN]),
     ("larder-probe", &[]),
     ("shop-api", &[ORIGIN]),
+    ("larder-bench-origin", &[ORIGIN]),
     ("xtask", &[]),
 ];
 
