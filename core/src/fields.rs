@@ -32,6 +32,32 @@ impl Fields {
         Self { lines: pairs.into_iter().map(|(name, value)| Field { name: lower(name), value }).collect() }
     }
 
+    /// Takes these lines in place of its own, into the memory that those have; names are made lower case where they are not.
+    pub fn refill<'a>(&mut self, pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+        let mut kept = 0;
+        for (name, value) in pairs {
+            match self.lines.get_mut(kept) {
+                Some(line) => {
+                    line.name.clear();
+                    line.name.push_str(name);
+                    line.value.clear();
+                    line.value.extend_from_slice(value);
+                }
+                None => self.lines.push(Field { name: name.to_owned(), value: value.to_vec() }),
+            }
+            if let Some(line) = self.lines.get_mut(kept) {
+                line.name.make_ascii_lowercase();
+            }
+            kept += 1;
+        }
+        self.lines.truncate(kept);
+    }
+
+    /// Bytes of names and values that the lines have memory for.
+    pub fn capacity(&self) -> usize {
+        self.lines.iter().map(|line| line.name.capacity() + line.value.capacity()).sum()
+    }
+
     /// The lines in order.
     pub fn iter(&self) -> impl Iterator<Item = &Field> {
         self.lines.iter()
@@ -201,6 +227,18 @@ mod tests {
         let seen: Vec<_> = fields.iter().map(|f| format!("{}={}", f.name, String::from_utf8_lossy(&f.value))).collect();
         assert_eq!(seen, ["a=9", "b=2", "c=4"]);
         assert_eq!(fields.joined("a").unwrap(), b"9");
+    }
+
+    #[test]
+    fn refilled_lines_are_the_new_ones_whatever_was_there() {
+        let lists: [&[(&str, &[u8])]; 4] =
+            [&[("A", b"1"), ("b", b"22")], &[("c", b"")], &[], &[("d", b"4"), ("e", b"5"), ("A", b"6")]];
+        let mut fields = Fields::new();
+        for list in lists {
+            fields.refill(list.iter().copied());
+            assert_eq!(fields, Fields::from_pairs(list.iter().map(|(name, value)| (name.to_string(), value.to_vec()))));
+            assert!(fields.capacity() >= fields.bytes());
+        }
     }
 
     #[test]

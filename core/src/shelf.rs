@@ -118,12 +118,12 @@ impl Shelf {
     }
 
     /// What the origin last said about the queries of a path.
-    pub fn no_vary_search(&self, path: &Key) -> Option<&NoVarySearch> {
+    pub fn no_vary_search(&self, path: &[u8]) -> Option<&NoVarySearch> {
         self.no_vary_search.get(path)
     }
 
     /// Notes what the origin says now.
-    pub fn note_no_vary_search(&mut self, path: &Key, rule: Option<NoVarySearch>) {
+    pub fn note_no_vary_search(&mut self, path: &[u8], rule: Option<NoVarySearch>) {
         match rule {
             None => {
                 self.no_vary_search.remove(path);
@@ -132,7 +132,7 @@ impl Shelf {
                 if self.no_vary_search.len() >= NO_VARY_SEARCH_MAX {
                     self.no_vary_search.clear();
                 }
-                self.no_vary_search.insert(path.clone(), rule);
+                self.no_vary_search.insert(Key::from_bytes(path), rule);
             }
         }
     }

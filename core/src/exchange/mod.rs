@@ -136,7 +136,7 @@ impl Asked {
 /// The key under what the origin last said about queries of this path.
 fn keyed(rules: &Rules, request: &RequestHead, shelf: &Shelf) -> Keyed {
     let plain = key::keyed(&rules.key, request, None);
-    let known = if rules.key.no_vary_search { shelf.no_vary_search(&plain.path_key) } else { None };
+    let known = if rules.key.no_vary_search { shelf.no_vary_search(plain.path_key()) } else { None };
     match known {
         None => plain,
         Some(rule) => key::keyed(&rules.key, request, Some(rule)),
