@@ -2,6 +2,10 @@
 //!
 //! Names are lower case, values are raw bytes in order of arrival. Knows nothing of what a field means: `field/` does.
 
+use std::any::Any;
+use std::ops::Deref;
+use std::sync::OnceLock;
+
 /// One header field line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -138,6 +142,34 @@ impl Fields {
     }
 }
 
+/// Fields that many replies share, with what the host has made of them: its own form is made once, and goes when they go.
+#[derive(Debug, Default)]
+pub struct SharedFields {
+    fields: Fields,
+    made: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl SharedFields {
+    /// What the host makes of these fields, made now if it is not there yet. `None` if something of another type is there.
+    pub fn made<T: Any + Send + Sync>(&self, make: impl FnOnce(&Fields) -> T) -> Option<&T> {
+        self.made.get_or_init(|| Box::new(make(&self.fields))).downcast_ref()
+    }
+}
+
+impl From<Fields> for SharedFields {
+    fn from(fields: Fields) -> Self {
+        Self { fields, made: OnceLock::new() }
+    }
+}
+
+impl Deref for SharedFields {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.fields
+    }
+}
+
 /// What the core needs to know of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestHead {
@@ -239,6 +271,17 @@ mod tests {
             assert_eq!(fields, Fields::from_pairs(list.iter().map(|(name, value)| (name.to_string(), value.to_vec()))));
             assert!(fields.capacity() >= fields.bytes());
         }
+    }
+
+    #[test]
+    fn what_a_host_makes_of_fields_is_made_once() {
+        let mut fields = Fields::new();
+        fields.add("a", "1");
+        let shared = SharedFields::from(fields);
+        assert_eq!(shared.made(Fields::len), Some(&1));
+        assert_eq!(shared.made(|_| 7_usize), Some(&1));
+        assert_eq!(shared.made(|_| 7_u8), None, "something else is there");
+        assert_eq!(shared.first("a"), Some(&b"1"[..]));
     }
 
     #[test]

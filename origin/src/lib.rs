@@ -24,6 +24,7 @@ mod handle;
 mod head;
 mod link;
 mod refresh;
+mod reply;
 mod service;
 mod stream;
 mod tape;
