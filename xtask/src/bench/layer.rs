@@ -2,7 +2,7 @@
 //! and http-cache-tower-server and against the same handler without a cache.
 //!
 //! Twice: over HTTP, each subject in an axum server of its own with one thread (requests, p99 and CPU); and without a network, the
-//! layer's service called in a process of its own each turn (time and allocations). Neither peer answers conditional requests: they
+//! layer's service called in a process of its own each turn (processor time and allocations). Neither peer answers conditional requests: they
 //! send the whole document.
 
 use std::fs;

@@ -21,7 +21,7 @@ pub enum Metric {
     RequestsPerSecond,
     /// What 99 of 100 answers took at most, while as many requests were under way as there were connections.
     LatencyP99,
-    /// A hit without a network, on one thread.
+    /// Processor time of a hit without a network.
     TimePerHit,
     /// How often the allocator is asked for one.
     AllocationsPerHit,
