@@ -2,6 +2,10 @@
 //!
 //! Names are lower case, values are raw bytes in order of arrival. Knows nothing of what a field means: `field/` does.
 
+use std::any::Any;
+use std::ops::Deref;
+use std::sync::OnceLock;
+
 /// One header field line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -30,6 +34,32 @@ impl Fields {
             name
         };
         Self { lines: pairs.into_iter().map(|(name, value)| Field { name: lower(name), value }).collect() }
+    }
+
+    /// Takes these lines in place of its own, into the memory that those have; names are made lower case where they are not.
+    pub fn refill<'a>(&mut self, pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+        let mut kept = 0;
+        for (name, value) in pairs {
+            match self.lines.get_mut(kept) {
+                Some(line) => {
+                    line.name.clear();
+                    line.name.push_str(name);
+                    line.value.clear();
+                    line.value.extend_from_slice(value);
+                }
+                None => self.lines.push(Field { name: name.to_owned(), value: value.to_vec() }),
+            }
+            if let Some(line) = self.lines.get_mut(kept) {
+                line.name.make_ascii_lowercase();
+            }
+            kept += 1;
+        }
+        self.lines.truncate(kept);
+    }
+
+    /// Bytes of names and values that the lines have memory for.
+    pub fn capacity(&self) -> usize {
+        self.lines.iter().map(|line| line.name.capacity() + line.value.capacity()).sum()
     }
 
     /// The lines in order.
@@ -109,6 +139,34 @@ impl Fields {
     /// Bytes of names and values.
     pub fn bytes(&self) -> usize {
         self.lines.iter().map(|line| line.name.len() + line.value.len()).sum()
+    }
+}
+
+/// Fields that many replies share, with what the host has made of them: its own form is made once, and goes when they go.
+#[derive(Debug, Default)]
+pub struct SharedFields {
+    fields: Fields,
+    made: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl SharedFields {
+    /// What the host makes of these fields, made now if it is not there yet. `None` if something of another type is there.
+    pub fn made<T: Any + Send + Sync>(&self, make: impl FnOnce(&Fields) -> T) -> Option<&T> {
+        self.made.get_or_init(|| Box::new(make(&self.fields))).downcast_ref()
+    }
+}
+
+impl From<Fields> for SharedFields {
+    fn from(fields: Fields) -> Self {
+        Self { fields, made: OnceLock::new() }
+    }
+}
+
+impl Deref for SharedFields {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.fields
     }
 }
 
@@ -201,6 +259,29 @@ mod tests {
         let seen: Vec<_> = fields.iter().map(|f| format!("{}={}", f.name, String::from_utf8_lossy(&f.value))).collect();
         assert_eq!(seen, ["a=9", "b=2", "c=4"]);
         assert_eq!(fields.joined("a").unwrap(), b"9");
+    }
+
+    #[test]
+    fn refilled_lines_are_the_new_ones_whatever_was_there() {
+        let lists: [&[(&str, &[u8])]; 4] =
+            [&[("A", b"1"), ("b", b"22")], &[("c", b"")], &[], &[("d", b"4"), ("e", b"5"), ("A", b"6")]];
+        let mut fields = Fields::new();
+        for list in lists {
+            fields.refill(list.iter().copied());
+            assert_eq!(fields, Fields::from_pairs(list.iter().map(|(name, value)| (name.to_string(), value.to_vec()))));
+            assert!(fields.capacity() >= fields.bytes());
+        }
+    }
+
+    #[test]
+    fn what_a_host_makes_of_fields_is_made_once() {
+        let mut fields = Fields::new();
+        fields.add("a", "1");
+        let shared = SharedFields::from(fields);
+        assert_eq!(shared.made(Fields::len), Some(&1));
+        assert_eq!(shared.made(|_| 7_usize), Some(&1));
+        assert_eq!(shared.made(|_| 7_u8), None, "something else is there");
+        assert_eq!(shared.first("a"), Some(&b"1"[..]));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::decide::lifetime::{self, Lifetime};
 use crate::decide::store;
 use crate::entry::Entry;
 use crate::field::cache_control::CacheControl;
-use crate::fields::Fields;
+use crate::fields::{Fields, SharedFields};
 use crate::policy::rules::Rules;
 
 /// An entry under a policy.
@@ -26,9 +26,9 @@ pub struct Judged {
     /// The response says that it may be shared though a request carries identity.
     pub shareable: bool,
     /// Fields of a whole reply, without Age, Date where rewritten, Content-Length and Cache-Status.
-    pub head: Arc<Fields>,
+    pub head: Arc<SharedFields>,
     /// Fields of a 304 (RFC 9110 15.4.5).
-    pub not_modified_head: Arc<Fields>,
+    pub not_modified_head: Arc<SharedFields>,
     /// `Cache-Status` members of caches nearer the origin.
     pub upstream_status: Option<Vec<u8>>,
     /// `Cache-Control` is the policy's: the reply counts as made now.
@@ -60,8 +60,8 @@ impl Judged {
             revision,
             lifetime,
             shareable: store::is_shareable(&directives),
-            head: Arc::new(head),
-            not_modified_head: Arc::new(not_modified_head),
+            head: Arc::new(head.into()),
+            not_modified_head: Arc::new(not_modified_head.into()),
             upstream_status,
             rewritten,
         }
@@ -80,18 +80,21 @@ impl Judged {
             revision: 0,
             lifetime: None,
             shareable: false,
-            head: Arc::new(head),
-            not_modified_head: Arc::new(not_modified_head),
+            head: Arc::new(head.into()),
+            not_modified_head: Arc::new(not_modified_head.into()),
             upstream_status,
             rewritten: false,
         }
     }
 
-    /// Bytes that this judgement adds to its entry's.
-    pub fn weight(&self) -> u64 {
-        const FIELD: usize = 56;
-        let fields = |fields: &Fields| fields.bytes() + fields.len() * FIELD;
-        (size_of::<Self>() + fields(&self.head) + fields(&self.not_modified_head)) as u64
+    /// Bytes that this judgement adds to its entry's. `made_line` are those that a line takes in a form of the host's own
+    /// ([`SharedFields::made`]) beside name and value; `None` where it makes none.
+    pub fn weight(&self, made_line: Option<u64>) -> u64 {
+        const FIELD: u64 = 56;
+        let heads: [&Fields; 2] = [&self.head, &self.not_modified_head];
+        let lines =
+            |line: u64| heads.map(|fields| fields.bytes() as u64 + fields.len() as u64 * line).iter().sum::<u64>();
+        size_of::<Self>() as u64 + lines(FIELD) + made_line.map_or(0, lines)
     }
 }
 

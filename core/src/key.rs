@@ -4,6 +4,7 @@
 //! rule leaves out of the key is left out of the forwarded request, too: what is forwarded is what was keyed. The one
 //! exception is `No-Vary-Search`, where the origin itself says that a parameter does not matter.
 
+use std::borrow::{Borrow, Cow};
 use std::sync::Arc;
 
 use base64::Engine;
@@ -43,15 +44,20 @@ impl Key {
     }
 }
 
+/// Hashes and compares as its bytes do.
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// A key together with what the forwarded request must look like to deserve it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyed {
     /// The primary key.
     pub key: Key,
-    /// Key of the path alone, under which `No-Vary-Search` is remembered.
-    pub path_key: Key,
-    /// URL without what the key leaves out, as purges name it.
-    pub url: String,
+    /// How much of the key is that of the path alone.
+    path_bytes: usize,
     /// Target to forward, where the key left something out.
     pub forward_target: Option<String>,
     /// Fields to forward in normalised form (name, value).
@@ -62,21 +68,72 @@ pub struct Keyed {
     pub names_user: bool,
 }
 
+impl Keyed {
+    /// The key of the path alone, under which `No-Vary-Search` is remembered.
+    pub fn path_key(&self) -> &[u8] {
+        self.key.0.get(..self.path_bytes).unwrap_or_default()
+    }
+
+    /// The URL without what the key leaves out, as purges name it: what the key begins with.
+    pub fn url(&self) -> String {
+        let mut parts = Reader(self.key.0.get(1..).unwrap_or_default());
+        let mut part = |kind| parts.next(kind);
+        let (scheme, authority, path) = (part(SCHEME), part(AUTHORITY), part(PATH));
+        url(scheme.unwrap_or_default(), authority.unwrap_or_default(), path.unwrap_or_default(), part(QUERY))
+    }
+}
+
 const VERSION: u8 = 1;
 
-struct Parts(Vec<u8>);
+/// Kinds of parts.
+const SCHEME: u8 = b's';
+const AUTHORITY: u8 = b'a';
+const PATH: u8 = b'p';
+const QUERY: u8 = b'q';
+
+/// Keys up to this length take no memory until they are whole; most are shorter.
+const SHORT: usize = 192;
+
+/// A key that is being put together.
+struct Parts {
+    short: [u8; SHORT],
+    /// Bytes in `short`, while `long` is empty.
+    length: usize,
+    long: Vec<u8>,
+}
 
 impl Parts {
     fn new() -> Self {
-        let mut bytes = Vec::with_capacity(96);
-        bytes.push(VERSION);
-        Self(bytes)
+        let mut parts = Self { short: [0; SHORT], length: 0, long: Vec::new() };
+        parts.extend(&[VERSION]);
+        parts
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.long.is_empty() { self.short.get(..self.length).unwrap_or_default() } else { &self.long }
+    }
+
+    fn extend(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        match self.short.get_mut(self.length..end) {
+            Some(place) if self.long.is_empty() => {
+                place.copy_from_slice(bytes);
+                self.length = end;
+            }
+            _ => {
+                if self.long.is_empty() {
+                    self.long.reserve(2 * end);
+                    self.long.extend_from_slice(self.short.get(..self.length).unwrap_or_default());
+                }
+                self.long.extend_from_slice(bytes);
+            }
+        }
     }
 
     fn push(&mut self, kind: u8, part: &[u8]) {
-        self.0.push(kind);
-        self.0.extend_from_slice(&(part.len() as u32).to_le_bytes());
-        self.0.extend_from_slice(part);
+        self.extend(&[kind]);
+        self.extend(&(part.len() as u32).to_le_bytes());
+        self.extend(part);
     }
 
     fn push_named(&mut self, kind: u8, name: &str, value: Option<&[u8]>) {
@@ -87,29 +144,42 @@ impl Parts {
         }
     }
 
-    fn key(self) -> Key {
-        Key(Arc::from(self.0))
+    fn key(&self) -> Key {
+        Key(Arc::from(self.bytes()))
+    }
+}
+
+/// The parts of a key, in order.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// The next part as text, where it is of this kind.
+    fn next(&mut self, kind: u8) -> Option<&'a str> {
+        let (length, rest) = self.0.strip_prefix(&[kind])?.split_first_chunk::<4>()?;
+        let (part, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        self.0 = rest;
+        std::str::from_utf8(part).ok()
     }
 }
 
 /// Builds the key of a request. `no_vary_search` is what the origin last said about this path.
 pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVarySearch>) -> Keyed {
-    let scheme = head.scheme.to_ascii_lowercase();
-    let authority = canonical_authority(&scheme, &head.authority);
+    let scheme = lower(&head.scheme);
+    let authority = canonical(&scheme, &head.authority);
     let kept_query = head.query().and_then(|query| kept_query(rules, query));
     let forward_target = forwarded_target(head, kept_query.as_deref());
-    let keyed_query = match (&kept_query, no_vary_search) {
-        (Some(query), Some(rule)) => Some(rule.apply(query)).filter(|left| !left.is_empty()),
-        (query, _) => query.clone(),
+    let keyed_query: Option<Cow<'_, str>> = match (&kept_query, no_vary_search) {
+        (Some(query), Some(rule)) => Some(rule.apply(query)).filter(|left| !left.is_empty()).map(Cow::Owned),
+        (query, _) => query.as_deref().map(Cow::Borrowed),
     };
 
     let mut parts = Parts::new();
-    parts.push(b's', scheme.as_bytes());
-    parts.push(b'a', authority.as_bytes());
-    parts.push(b'p', head.path().as_bytes());
-    let path_key = Key(Arc::from(parts.0.as_slice()));
+    parts.push(SCHEME, scheme.as_bytes());
+    parts.push(AUTHORITY, authority.as_bytes());
+    parts.push(PATH, head.path().as_bytes());
+    let path_bytes = parts.bytes().len();
     if let Some(query) = &keyed_query {
-        parts.push(b'q', query.as_bytes());
+        parts.push(QUERY, query.as_bytes());
     }
 
     let mut covers = Vec::new();
@@ -137,8 +207,7 @@ pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVar
 
     Keyed {
         key: parts.key(),
-        path_key,
-        url: url(&scheme, &authority, head.path(), keyed_query.as_deref()),
+        path_bytes,
         forward_target,
         forward_fields,
         covers,
@@ -172,12 +241,17 @@ fn user_value(part: &UserPart, head: &RequestHead) -> Option<Vec<u8>> {
 
 /// Host in lower case, without the scheme's default port.
 pub fn canonical_authority(scheme: &str, authority: &str) -> String {
-    let authority = authority.to_ascii_lowercase();
+    canonical(scheme, authority).into_owned()
+}
+
+fn canonical<'a>(scheme: &str, authority: &'a str) -> Cow<'a, str> {
     let default = if scheme == "https" { ":443" } else { ":80" };
-    match authority.strip_suffix(default) {
-        Some(host) => host.to_owned(),
-        None => authority,
-    }
+    lower(authority.strip_suffix(default).unwrap_or(authority))
+}
+
+fn lower(text: &str) -> Cow<'_, str> {
+    let is_lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_ascii_lowercase()) }
 }
 
 /// A URL as entries carry it: scheme and host in lower case, no default port, no fragment, a path.
@@ -215,12 +289,12 @@ pub fn url(scheme: &str, authority: &str, path: &str, query: Option<&str>) -> St
     }
 }
 
-fn kept_query(rules: &KeyRules, query: &str) -> Option<String> {
+fn kept_query<'a>(rules: &KeyRules, query: &'a str) -> Option<Cow<'a, str>> {
     let name_of = |pair: &str| pair.split_once('=').map_or(pair, |(name, _)| name).to_owned();
     let listed = |list: &[String], name: &str| list.iter().any(|p| cookie::name_matches(p, name.as_bytes()));
     let mut pairs: Vec<&str> = match &rules.query {
         QueryRule::None => return None,
-        QueryRule::All if !rules.sort_query => return Some(query.to_owned()),
+        QueryRule::All if !rules.sort_query => return Some(Cow::Borrowed(query)),
         QueryRule::All => query.split('&').collect(),
         QueryRule::Allow(list) => query.split('&').filter(|pair| listed(list, &name_of(pair))).collect(),
         QueryRule::Deny(list) => query.split('&').filter(|pair| !listed(list, &name_of(pair))).collect(),
@@ -229,16 +303,15 @@ fn kept_query(rules: &KeyRules, query: &str) -> Option<String> {
         pairs.sort_by_key(|pair| name_of(pair)); // stable: repeated names keep their order
     }
     let kept = pairs.join("&");
-    (!kept.is_empty()).then_some(kept)
+    (!kept.is_empty()).then_some(Cow::Owned(kept))
 }
 
 fn forwarded_target(head: &RequestHead, kept: Option<&str>) -> Option<String> {
-    let target = match kept {
-        Some(query) => format!("{}?{query}", head.path()),
-        None if head.query().is_some() => head.path().to_owned(),
-        None => return None,
-    };
-    (target != head.target).then_some(target)
+    match kept {
+        kept if kept == head.query() => None,
+        Some(query) => Some(format!("{}?{query}", head.path())),
+        None => Some(head.path().to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -288,7 +361,7 @@ mod tests {
         }
         let same = keyed(&rules(), &head("A.Example:80", "/x?y=1", &[]), None);
         assert_eq!(base.key, same.key, "case and the default port do not matter");
-        assert_eq!(base.url, "http://a.example/x?y=1");
+        assert_eq!(base.url(), "http://a.example/x?y=1");
     }
 
     #[test]
@@ -300,6 +373,22 @@ mod tests {
         let absent = keyed(&rules, &head("h", "/", &[]), None);
         assert_ne!(one.key, two.key);
         assert_ne!(empty.key, absent.key);
+    }
+
+    #[test]
+    fn the_url_and_the_path_are_what_the_key_begins_with() {
+        let long = format!("/{}", "x".repeat(3 * SHORT));
+        let rules = KeyRules { headers: vec!["x-a".into()], ..rules() };
+        for target in ["/", "/a?", "/a?b=c", "/ä?q", long.as_str(), &format!("{long}?{long}")] {
+            let seen = keyed(&rules, &head("H.example:80", target, &[("x-a", "q")]), None);
+            assert_eq!(seen.url(), format!("http://h.example{target}"));
+            let path = target.split('?').next().unwrap_or_default();
+            let alone = keyed(&rules, &head("h.example", path, &[]), None);
+            assert_eq!(seen.path_key(), alone.path_key());
+            assert!(
+                seen.key.as_bytes().starts_with(seen.path_key()) && seen.key.as_bytes().len() > seen.path_key().len()
+            );
+        }
     }
 
     #[test]

@@ -31,16 +31,19 @@ pub struct Variant {
 pub struct Shelf {
     slots: Cache<Key, Vec<Variant>, Weigher, FixedState, DefaultLifecycle<Key, Vec<Variant>>>,
     no_vary_search: HashMap<Key, NoVarySearch, FixedState>,
+    weigher: Weigher,
     bytes_max: u64,
 }
 
 #[derive(Clone)]
-struct Weigher;
+struct Weigher {
+    made_line: Option<u64>,
+}
 
 impl quick_cache::Weighter<Key, Vec<Variant>> for Weigher {
     fn weight(&self, key: &Key, variants: &Vec<Variant>) -> u64 {
         const SLOT: u64 = 96; // the table's own bookkeeping per slot
-        let variants: u64 = variants.iter().map(|v| v.entry.weight() + v.judged.weight()).sum();
+        let variants: u64 = variants.iter().map(|v| v.entry.weight() + v.judged.weight(self.made_line)).sum();
         SLOT + key.as_bytes().len() as u64 + variants
     }
 }
@@ -53,12 +56,23 @@ const SLOT_SHARE: u64 = 4;
 impl Shelf {
     /// An empty memory of `bytes_max`, its tables seeded with `seed`.
     pub fn new(bytes_max: u64, seed: u64) -> Self {
+        Self::weighing(bytes_max, seed, None)
+    }
+
+    /// The same for a host that keeps a form of its own of each head, which takes so many bytes a line beside name and value.
+    pub fn with_made_heads(bytes_max: u64, seed: u64, line_bytes: u64) -> Self {
+        Self::weighing(bytes_max, seed, Some(line_bytes))
+    }
+
+    fn weighing(bytes_max: u64, seed: u64, made_line: Option<u64>) -> Self {
         const ENTRY_TYPICAL: u64 = 4096;
         let items = (bytes_max / ENTRY_TYPICAL).clamp(16, 1 << 20) as usize;
         let state = FixedState::with_seed(seed);
+        let weigher = Weigher { made_line };
         Self {
-            slots: Cache::with(items, bytes_max, Weigher, state.clone(), DefaultLifecycle::default()),
+            slots: Cache::with(items, bytes_max, weigher.clone(), state.clone(), DefaultLifecycle::default()),
             no_vary_search: HashMap::with_hasher(state),
+            weigher,
             bytes_max,
         }
     }
@@ -82,7 +96,7 @@ impl Shelf {
 
     /// Stores a variant in place of the one that the same requests select. Says whether it is kept.
     pub fn insert(&mut self, key: &Key, variant: Variant, variants_max: u32) -> bool {
-        let weight = Weigher.weight_of(key, &variant);
+        let weight = self.weigher.weight_of(key, &variant);
         if weight > self.bytes_max / SLOT_SHARE {
             self.forget(key, &variant.entry);
             return false;
@@ -93,7 +107,7 @@ impl Shelf {
         variants.truncate(variants_max.max(1) as usize);
         let mut total = 0;
         variants.retain(|known| {
-            total += Weigher.weight_of(key, known);
+            total += self.weigher.weight_of(key, known);
             total <= self.bytes_max / SLOT_SHARE
         });
         self.slots.insert(key.clone(), variants);
@@ -118,12 +132,12 @@ impl Shelf {
     }
 
     /// What the origin last said about the queries of a path.
-    pub fn no_vary_search(&self, path: &Key) -> Option<&NoVarySearch> {
+    pub fn no_vary_search(&self, path: &[u8]) -> Option<&NoVarySearch> {
         self.no_vary_search.get(path)
     }
 
     /// Notes what the origin says now.
-    pub fn note_no_vary_search(&mut self, path: &Key, rule: Option<NoVarySearch>) {
+    pub fn note_no_vary_search(&mut self, path: &[u8], rule: Option<NoVarySearch>) {
         match rule {
             None => {
                 self.no_vary_search.remove(path);
@@ -132,7 +146,7 @@ impl Shelf {
                 if self.no_vary_search.len() >= NO_VARY_SEARCH_MAX {
                     self.no_vary_search.clear();
                 }
-                self.no_vary_search.insert(path.clone(), rule);
+                self.no_vary_search.insert(Key::from_bytes(path), rule);
             }
         }
     }
@@ -173,7 +187,7 @@ impl std::fmt::Debug for Shelf {
 
 impl Weigher {
     fn weight_of(&self, key: &Key, variant: &Variant) -> u64 {
-        key.as_bytes().len() as u64 + variant.entry.weight() + variant.judged.weight()
+        key.as_bytes().len() as u64 + variant.entry.weight() + variant.judged.weight(self.made_line)
     }
 }
 
@@ -243,6 +257,16 @@ mod tests {
             assert!(shelf.bytes() <= 256 * 1024, "{} bytes after {n}", shelf.bytes());
         }
         assert!(shelf.len() > 50, "{} keys kept", shelf.len());
+    }
+
+    #[test]
+    fn what_a_host_makes_of_heads_counts() {
+        let (mut plain, mut made) = (Shelf::new(1 << 20, 7), Shelf::with_made_heads(1 << 20, 7, 100));
+        for shelf in [&mut plain, &mut made] {
+            assert!(shelf.insert(&key(1), variant(None, 10), 4));
+        }
+        // One line in the head and in that of a 304: `cache-control: max-age=60`.
+        assert_eq!(made.bytes() - plain.bytes(), 2 * (100 + 13 + 10));
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::time::Duration;
 use http::uri::Scheme;
 use larder_core::edge::{Edge, Keys};
 use larder_core::policy::Policy;
+use larder_core::shelf::Shelf;
 use larder_core::time::Millis;
 use larder_core::worker::Worker;
 
 use crate::cache::{Cache, Settings};
 use crate::clock::{Clock, SystemClock};
 use crate::link::{Link, Wire};
+use crate::reply;
 use crate::service::CacheLayer;
 
 /// The environment variable with the keys that are shared with edges in front.
@@ -240,6 +242,7 @@ impl Builder {
         let mut worker = Worker::new(self.memory, seed()?);
         worker.name = name(self.name)?;
         worker.follows = true;
+        worker.shelf = Shelf::with_made_heads(self.memory, seed()?, reply::LINE_BYTES);
         if let Some(keys) = &self.edge_keys {
             worker.edge = Edge::heeding(Keys::parse(keys).map_err(BuildError::EdgeKey)?);
         }

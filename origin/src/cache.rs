@@ -55,6 +55,12 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// A number for a new stream, and the policy it is served under.
+    pub(crate) fn begin(&mut self) -> (StreamId, Arc<Policy>) {
+        self.next = self.next.wrapping_add(1);
+        (StreamId(self.next), self.policy.clone())
+    }
+
     /// The body of this stream's response, for others.
     pub(crate) fn tape_of(&self, id: StreamId) -> Option<&Tape> {
         self.tapes.get(&id)
@@ -136,13 +142,6 @@ impl Cache {
             Some(link) => link.call(call).await,
             None => Err(CallFailure::Unreachable),
         }
-    }
-
-    /// A number for a new stream, and the policy it is served under.
-    pub(crate) fn begin(&self) -> (StreamId, Arc<Policy>) {
-        let mut inner = self.lock();
-        inner.next = inner.next.wrapping_add(1);
-        (StreamId(inner.next), inner.policy.clone())
     }
 
     /// Wakes whoever has waited long enough.

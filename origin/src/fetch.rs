@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::body::{Body, BoxError};
 use crate::effects;
 use crate::head::{self, OriginFailure};
+use crate::reply;
 use crate::stream::{Received, Stream};
 use crate::tape::Writer;
 use crate::upstream::Failed;
@@ -173,7 +174,7 @@ impl Pump {
                 EndVerdict::Release(edits) => self.release(&edits),
                 EndVerdict::Replace(reply) => {
                     if let Some(held) = self.held.take() {
-                        let _ = held.tell.send(head::reply(&reply, None));
+                        let _ = held.tell.send(reply::reply(&reply, None));
                     }
                 }
             }

@@ -1,15 +1,14 @@
-//! Heads of messages as `http` has them and as the core has them. Nothing here looks at what a field says.
+//! Heads of messages as `http` has them and as the core has them. Nothing here looks at what a field says. Replies are `reply`'s.
 
-use bytes::Bytes;
+use std::cell::Cell;
+
 use http::header::{CONTENT_LENGTH, DATE, HOST};
-use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, request, response};
-use larder_core::exchange::{Edit, Reply, ReplyBody};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, request, response};
+use larder_core::exchange::Edit;
 use larder_core::field::date;
 use larder_core::fields::{Failure, Fields, RequestHead, ResponseHead, Source};
 use larder_core::time::Timestamp;
-
-use crate::body::Body;
 
 /// On a response, as an extension: the inner service made it itself, since it got none from its own origin.
 ///
@@ -60,22 +59,44 @@ impl Form {
     }
 }
 
+thread_local! {
+    /// The head of a request that is over, where it was not large: the next one is made in its memory.
+    static SPARE: Cell<Option<RequestHead>> = const { Cell::new(None) };
+}
+
+/// Memory of a request's head that is kept for the next one.
+const SPARE_BYTES_MAX: usize = 16 << 10;
+
 pub(crate) fn request_head(parts: &request::Parts, has_body: bool, scheme: &Scheme) -> RequestHead {
     let uri = &parts.uri;
-    let host = || parts.headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
-    RequestHead {
-        method: parts.method.as_str().to_owned(),
-        scheme: uri.scheme().unwrap_or(scheme).as_str().to_owned(),
-        authority: uri.authority().map(|name| name.as_str().to_owned()).or_else(host).unwrap_or_default(),
-        target: uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
-        fields: fields(&parts.headers, Some(&HOST)),
-        has_body,
+    let host = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let mut head = SPARE.take().unwrap_or_default();
+    for (place, text) in [
+        (&mut head.method, parts.method.as_str()),
+        (&mut head.scheme, uri.scheme().unwrap_or(scheme).as_str()),
+        (&mut head.authority, uri.authority().map(Authority::as_str).or_else(host).unwrap_or_default()),
+        (&mut head.target, uri.path_and_query().map_or("/", PathAndQuery::as_str)),
+    ] {
+        place.clear();
+        place.push_str(text);
+    }
+    let lines = parts.headers.iter().filter(|(name, _)| **name != HOST);
+    head.fields.refill(lines.map(|(name, value)| (name.as_str(), value.as_bytes())));
+    head.has_body = has_body;
+    head
+}
+
+/// A request's head is not needed any more.
+pub(crate) fn spare(head: RequestHead) {
+    let texts = [&head.method, &head.scheme, &head.authority, &head.target];
+    let bytes = texts.iter().fold(head.fields.capacity(), |sum, text| sum.saturating_add(text.capacity()));
+    if bytes <= SPARE_BYTES_MAX {
+        SPARE.set(Some(head));
     }
 }
 
-fn fields(headers: &HeaderMap, but: Option<&HeaderName>) -> Fields {
-    let lines = headers.iter().filter(|(name, _)| Some(*name) != but);
-    Fields::from_pairs(lines.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())))
+fn fields(headers: &HeaderMap) -> Fields {
+    Fields::from_pairs(headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())))
 }
 
 /// A request of the core's own. `None` where `http` cannot carry it.
@@ -119,7 +140,7 @@ pub(crate) fn response_head(
     }
     let failure = parts.extensions.get::<OriginFailure>();
     let source = failure.map_or(Source::Origin, |failure| Source::Failure(failure.for_core()));
-    ResponseHead { status: parts.status.as_u16(), fields: fields(&parts.headers, None), source, ends }
+    ResponseHead { status: parts.status.as_u16(), fields: fields(&parts.headers), source, ends }
 }
 
 /// Carries out changes to a request's head.
@@ -158,42 +179,16 @@ fn edit_line(headers: &mut HeaderMap, edit: &Edit) {
 }
 
 /// What `http` cannot carry (a control character in a value, one field too many) is left out.
-fn add(headers: &mut HeaderMap, name: &str, value: &[u8]) {
+pub(crate) fn add(headers: &mut HeaderMap, name: &str, value: &[u8]) {
     if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
-        let _ = headers.try_append(name, value);
+        append(headers, name, value);
     }
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+pub(crate) fn append(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let _ = headers.try_append(name, value);
+}
+
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
     let _ = headers.try_insert(name, value);
-}
-
-/// A reply with its body, or with the one given.
-pub(crate) fn reply(reply: &Reply, body: Option<(Option<u64>, Body)>) -> Response<Body> {
-    let (length, body) = body.unwrap_or_else(|| {
-        let bytes = body_of(reply);
-        let length = (!matches!(reply.status, 204 | 304)).then_some(bytes.len() as u64);
-        (length, if reply.head_only { Body::empty() } else { Body::from(bytes) })
-    });
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.reserve(reply.base.len().saturating_add(reply.extra.len()).saturating_add(1));
-    reply.fields().for_each(|line| add(headers, &line.name, &line.value));
-    if let Some(length) = length {
-        set(headers, CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    response
-}
-
-fn body_of(reply: &Reply) -> Bytes {
-    match &reply.body {
-        ReplyBody::Empty => Bytes::new(),
-        ReplyBody::Stored { entry, from, to } => {
-            let body = &entry.facts().body;
-            if *from <= *to && *to <= body.len() { body.slice(*from..*to) } else { Bytes::new() }
-        }
-        ReplyBody::Text(text) => Bytes::from_static(text.as_bytes()),
-        ReplyBody::Bytes(bytes) => bytes.clone(),
-    }
 }

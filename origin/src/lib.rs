@@ -175,6 +175,7 @@ mod handle;
 mod head;
 mod link;
 mod refresh;
+mod reply;
 mod service;
 mod stream;
 mod tape;

@@ -117,8 +117,7 @@ where
         Cache::follow_cluster(&self.cache);
         let (parts, body) = request.into_parts();
         let head = head::request_head(&parts, !body.is_end_stream(), &self.cache.settings.scheme);
-        let mut stream = Stream::new(&self.cache);
-        let (step, effects) = stream.on_request(head);
+        let (stream, step, effects) = Stream::begin(&self.cache, head);
         carry_out::<S, B, R>(&stream, effects, &self.inner, &parts);
         match step {
             Step::Answer(response) => ResponseFuture(Inner::Ready(Some(response))),

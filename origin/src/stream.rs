@@ -14,9 +14,10 @@ use larder_core::worker::Worker;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::body::Body;
-use crate::cache::Cache;
+use crate::cache::{Cache, Inner};
 use crate::effects;
 use crate::head;
+use crate::reply;
 use crate::tape::{self, Writer};
 
 /// Who has waited for as long as the core wants looks again so soon, should the two clocks not agree.
@@ -40,6 +41,29 @@ pub(crate) enum Step {
     Lookup(Box<Call>),
 }
 
+/// A verdict, and what goes with it before anybody else can take a step.
+struct Decided {
+    verdict: RequestVerdict,
+    mailbox: Option<mpsc::UnboundedReceiver<Wake>>,
+    body: Option<(Option<u64>, Body)>,
+}
+
+impl Decided {
+    fn of(verdict: RequestVerdict, id: StreamId, without_mailbox: bool, inner: &mut Inner) -> Self {
+        // Whoever is to wake it finds its mailbox.
+        let waits = matches!(verdict, RequestVerdict::Wait) && without_mailbox;
+        let mailbox = waits.then(|| inner.mailbox(id));
+        let body = match &verdict {
+            RequestVerdict::Follow(leader, _) => {
+                let followed = inner.tape_of(*leader);
+                followed.and_then(|tape| Some((tape.declared, Body::read(tape.reader()?))))
+            }
+            _ => None,
+        };
+        Self { verdict, mailbox, body }
+    }
+}
+
 /// What is to be done with the response.
 pub(crate) enum Received {
     Pass(Edits),
@@ -49,13 +73,20 @@ pub(crate) enum Received {
 }
 
 impl Stream {
-    pub(crate) fn new(cache: &Arc<Cache>) -> Self {
-        let (id, policy) = cache.begin();
-        Self { cache: cache.clone(), exchange: Exchange::new(policy, id), id, mailbox: None, known: false }
-    }
-
-    pub(crate) fn on_request(&mut self, request: RequestHead) -> (Step, Vec<Effect>) {
-        self.step(|exchange, now, worker, out| exchange.on_request(now, request, worker, out))
+    /// Begins with a request's head.
+    pub(crate) fn begin(cache: &Arc<Cache>, request: RequestHead) -> (Self, Step, Vec<Effect>) {
+        let ((mut exchange, id, decided), effects) = cache.step(|inner, now, out| {
+            let (id, policy) = inner.begin();
+            let mut exchange = Exchange::new(policy, id);
+            let verdict = exchange.on_request(now, request, &mut inner.worker, out);
+            (exchange, id, Decided::of(verdict, id, true, inner))
+        });
+        if let Some(answered) = exchange.take_answered() {
+            head::spare(answered);
+        }
+        let mut stream = Self { cache: cache.clone(), exchange, id, mailbox: None, known: false };
+        let (step, effects) = stream.next(decided, effects);
+        (stream, step, effects)
     }
 
     pub(crate) fn on_wake(&mut self, wake: Wake) -> (Step, Vec<Effect>) {
@@ -70,27 +101,24 @@ impl Stream {
         &mut self,
         act: impl FnOnce(&mut Exchange, Timestamp, &mut Worker, &mut Vec<Effect>) -> RequestVerdict,
     ) -> (Step, Vec<Effect>) {
-        let Self { cache, exchange, id, mailbox, known } = self;
-        let ((verdict, body), mut effects) = cache.step(|inner, now, out| {
+        let Self { cache, exchange, id, mailbox, .. } = self;
+        let (decided, effects) = cache.step(|inner, now, out| {
             let verdict = act(exchange, now, &mut inner.worker, out);
-            let mut body = None;
-            match &verdict {
-                // Whoever is to wake it finds its mailbox.
-                RequestVerdict::Wait if mailbox.is_none() => {
-                    *mailbox = Some(inner.mailbox(*id));
-                    *known = true;
-                }
-                RequestVerdict::Follow(leader, _) => {
-                    let followed = inner.tape_of(*leader);
-                    body = followed.and_then(|tape| Some((tape.declared, Body::read(tape.reader()?))));
-                }
-                _ => {}
-            }
-            (verdict, body)
+            Decided::of(verdict, *id, mailbox.is_none(), inner)
         });
+        self.next(decided, effects)
+    }
+
+    /// The next step, and what else is to be done.
+    fn next(&mut self, decided: Decided, effects: Vec<Effect>) -> (Step, Vec<Effect>) {
+        let Decided { verdict, mailbox, body } = decided;
+        if mailbox.is_some() {
+            self.mailbox = mailbox;
+            self.known = true;
+        }
         let mut lookup = None;
         let mut others = Vec::with_capacity(effects.len());
-        for effect in effects.drain(..) {
+        for effect in effects {
             match effect {
                 Effect::Lookup(call) => lookup = Some(call),
                 other => others.push(other),
@@ -100,8 +128,8 @@ impl Stream {
             (RequestVerdict::Wait, Some(call)) => Step::Lookup(call),
             (RequestVerdict::Wait, None) => Step::Wait,
             (RequestVerdict::Forward(edits), _) => Step::Forward(edits),
-            (RequestVerdict::Respond(reply), _) => Step::Answer(head::reply(&reply, None)),
-            (RequestVerdict::Follow(_, reply), _) if body.is_some() => Step::Answer(head::reply(&reply, body)),
+            (RequestVerdict::Respond(reply), _) => Step::Answer(reply::reply(&reply, None)),
+            (RequestVerdict::Follow(_, reply), _) if body.is_some() => Step::Answer(reply::reply(&reply, body)),
             // There is no body to follow, or no other way to the cluster: the origin has it.
             (RequestVerdict::Follow(..) | RequestVerdict::Reroute(_), _) => Step::Forward(Edits::new()),
         };
@@ -161,7 +189,7 @@ impl Stream {
         let received = match (verdict, writer) {
             (ResponseVerdict::Pass { edits, .. }, Some(writer)) => Received::Capture(Some(edits), writer),
             (ResponseVerdict::Pass { edits, .. }, None) => Received::Pass(edits),
-            (ResponseVerdict::Replace(reply), _) => Received::Replace(head::reply(&reply, None)),
+            (ResponseVerdict::Replace(reply), _) => Received::Replace(reply::reply(&reply, None)),
             (_, Some(writer)) => Received::Capture(None, writer),
             // A node that failed to serve: no request is sent to one from here.
             (_, None) => Received::Pass(Edits::new()),

@@ -4,7 +4,8 @@
 //! the label `cache`. What is counted is handed on once a second at most, by whichever request comes then.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use larder_core::policy::Policy;
 use larder_core::tally::Count;
@@ -20,42 +21,38 @@ const SERIES_MAX: usize = 4096;
 pub(crate) struct Telemetry {
     #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "a label of metrics"))]
     cache: &'static str,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    last: Timestamp,
-    for_cluster: BTreeMap<String, u64>,
+    /// When it was last reported, in milliseconds. Whoever looks has the worker to itself.
+    last: AtomicU64,
+    for_cluster: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Telemetry {
     pub(crate) fn new(cache: &'static str) -> Self {
-        Self { cache, state: Mutex::default() }
+        Self { cache, last: AtomicU64::new(0), for_cluster: Mutex::default() }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn for_cluster(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.for_cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reports where it is time to.
     pub(crate) fn take(&self, now: Timestamp, inner: &mut Inner, for_cluster: bool) {
-        if !inner.worker.tally.is_empty() && now.since(self.state().last) >= EVERY {
+        if now.since(Timestamp(self.last.load(Ordering::Relaxed))) >= EVERY && !inner.worker.tally.is_empty() {
             self.report(now, inner, for_cluster);
         }
     }
 
     /// Reports.
     pub(crate) fn report(&self, now: Timestamp, inner: &mut Inner, for_cluster: bool) {
-        let mut state = self.state();
-        state.last = now;
+        let mut known = self.for_cluster();
+        self.last.store(now.0, Ordering::Relaxed);
         for (rules, count, sum) in inner.worker.tally.take() {
             #[cfg(feature = "metrics")]
             self.count(&inner.policy, rules, count, sum);
             if for_cluster {
                 let name = series(&inner.policy, rules, count);
-                if state.for_cluster.len() < SERIES_MAX || state.for_cluster.contains_key(&name) {
-                    let known = state.for_cluster.entry(name).or_default();
+                if known.len() < SERIES_MAX || known.contains_key(&name) {
+                    let known = known.entry(name).or_default();
                     *known = known.saturating_add(sum);
                 }
             }
@@ -89,14 +86,14 @@ impl Telemetry {
 
     /// What has been reported since this was last asked.
     pub(crate) fn take_counts(&self) -> Vec<(String, u64)> {
-        std::mem::take(&mut self.state().for_cluster).into_iter().collect()
+        std::mem::take(&mut *self.for_cluster()).into_iter().collect()
     }
 
     /// It did not arrive.
     pub(crate) fn give_back(&self, counts: Vec<(String, u64)>) {
-        let mut state = self.state();
+        let mut known = self.for_cluster();
         for (name, sum) in counts {
-            let known = state.for_cluster.entry(name).or_default();
+            let known = known.entry(name).or_default();
             *known = known.saturating_add(sum);
         }
     }

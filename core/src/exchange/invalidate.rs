@@ -68,5 +68,5 @@ pub(super) fn stored_url(policy: &Policy, request: &RequestHead, url: &UrlKey, w
         has_body: false,
     };
     let matched = policy.route(&get);
-    keyed(&matched.rules, &get, &worker.shelf).url
+    keyed(&matched.rules, &get, &worker.shelf).url()
 }

@@ -253,7 +253,7 @@ pub(super) fn held(
     let selected = facts.vary.matches(&asked.request.fields)
         || (spoken.is_some() && facts.vary.matches_language(&asked.request.fields, spoken));
     let is_whole = (200..600).contains(&facts.status) && !matches!(facts.status, 206 | 304);
-    if !selected || facts.url != asked.keyed.url || !is_whole {
+    if !selected || facts.url != asked.keyed.url() || !is_whole {
         return None;
     }
     let kept_back = (u64::from(found.body_bytes) != facts.body.len() as u64).then_some(found.body_bytes);

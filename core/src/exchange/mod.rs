@@ -63,6 +63,7 @@ pub struct Exchange {
     policy: Arc<Policy>,
     id: StreamId,
     state: State,
+    answered: Option<RequestHead>,
 }
 
 /// States are named for what is awaited.
@@ -136,7 +137,7 @@ impl Asked {
 /// The key under what the origin last said about queries of this path.
 fn keyed(rules: &Rules, request: &RequestHead, shelf: &Shelf) -> Keyed {
     let plain = key::keyed(&rules.key, request, None);
-    let known = if rules.key.no_vary_search { shelf.no_vary_search(&plain.path_key) } else { None };
+    let known = if rules.key.no_vary_search { shelf.no_vary_search(plain.path_key()) } else { None };
     match known {
         None => plain,
         Some(rule) => key::keyed(&rules.key, request, Some(rule)),
@@ -146,7 +147,7 @@ fn keyed(rules: &Rules, request: &RequestHead, shelf: &Shelf) -> Keyed {
 impl Exchange {
     /// A new request under a policy. The host numbers its streams; a number is not reused while a stream waits.
     pub fn new(policy: Arc<Policy>, id: StreamId) -> Self {
-        Self { policy, id, state: State::Request }
+        Self { policy, id, state: State::Request, answered: None }
     }
 
     /// The request's head is here.
@@ -191,6 +192,11 @@ impl Exchange {
     /// Whether nothing more is to come of this exchange: closing it would change nothing.
     pub const fn is_over(&self) -> bool {
         matches!(&self.state, State::Nothing)
+    }
+
+    /// The head of a request that was answered from memory: another one can be made where it was ([`crate::fields::Fields::refill`]).
+    pub fn take_answered(&mut self) -> Option<RequestHead> {
+        self.answered.take()
     }
 
     /// How long a stream that waits for another's response does so.

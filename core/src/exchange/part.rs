@@ -17,6 +17,7 @@ use crate::decide::store;
 use crate::decide::vary::VaryKey;
 use crate::field::cache_control::CacheControl;
 use crate::field::range::{self as range_field, ContentRange, RangeRequest};
+use crate::fields::Fields;
 use crate::judged::Judged;
 use crate::shelf::Variant;
 use crate::time::Timestamp;
@@ -82,12 +83,12 @@ impl Exchange {
 fn cut(reply: Reply, variant: &Variant, part: &ContentRange, piece: &Piece) -> Reply {
     let Piece::Within(first, last) = *piece else { return reply };
     let offset = |at: u64| usize::try_from(at.saturating_sub(part.first)).unwrap_or(usize::MAX);
-    let mut base = reply.base.as_ref().clone();
+    let mut base = Fields::clone(&reply.base);
     base.set("content-range", format!("bytes {first}-{last}/{}", part.whole));
     let body = super::verdict::ReplyBody::Stored {
         entry: variant.entry.clone(),
         from: offset(first),
         to: offset(last).saturating_add(1),
     };
-    Reply { base: Arc::new(base), body, ..reply }
+    Reply { base: Arc::new(base.into()), body, ..reply }
 }

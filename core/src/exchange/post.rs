@@ -62,7 +62,7 @@ pub(super) fn storable(bypassed: &Bypassed, head: &ResponseHead, now: Timestamp,
     // What was purged in the meantime may be what this response shows.
     let tags = storing::tags(&asked, rules, &head.fields, &asked.keyed).ok()?;
     let tags = tags.iter().map(String::as_str);
-    if worker.purges.covers(&asked.keyed.url, tags, bypassed.standing) != Covered::No {
+    if worker.purges.covers(&asked.keyed.url(), tags, bypassed.standing) != Covered::No {
         return None;
     }
     let storing = Storing { times, directives, sent: *sent, standing: bypassed.standing, lease: 0 };

@@ -74,7 +74,10 @@ impl Exchange {
             Found::Stored(found) => {
                 let outcome = if wake == Some(Wake::Landed) { Outcome::Collapsed } else { Outcome::Hit };
                 match self.weigh(now, &asked, found, wake, outcome, worker) {
-                    Weighed::Answer(verdict, None) => verdict,
+                    Weighed::Answer(verdict, None) => {
+                        self.answered = Some(asked.request);
+                        verdict
+                    }
                     Weighed::Answer(verdict, Some(stale)) => {
                         self.refresh(now, &asked, &stale, 0, worker, out);
                         verdict

@@ -86,7 +86,7 @@ pub(super) fn variant(
         keyed.key.clone()
     };
     let entry = Entry::new(Facts {
-        url: keyed.url.clone(),
+        url: keyed.url(),
         status: whole.status,
         fields,
         body: Bytes::copy_from_slice(whole.body),
@@ -121,11 +121,11 @@ fn keyed_by_response(asked: &Asked, fields: &Fields, worker: &mut Worker) -> Key
         return asked.keyed.clone();
     }
     let said = fields.joined("no-vary-search").and_then(|value| NoVarySearch::parse(&value));
-    if said.is_none() && worker.shelf.no_vary_search(&asked.keyed.path_key).is_none() {
+    if said.is_none() && worker.shelf.no_vary_search(asked.keyed.path_key()).is_none() {
         return asked.keyed.clone();
     }
     let keyed = key::keyed(&asked.rules.key, &asked.request, said.as_ref());
-    worker.shelf.note_no_vary_search(&asked.keyed.path_key, said);
+    worker.shelf.note_no_vary_search(asked.keyed.path_key(), said);
     keyed
 }
 
@@ -140,7 +140,8 @@ pub(super) fn tags(asked: &Asked, rules: &Rules, fields: &Fields, keyed: &Keyed)
     }
     tags.extend(said.tags);
     if !groups.is_empty() {
-        tags.extend(cache_groups::groups(fields).iter().map(|group| group_tag(&keyed.url, group)));
+        let url = keyed.url();
+        tags.extend(cache_groups::groups(fields).iter().map(|group| group_tag(&url, group)));
     }
     tags.sort_unstable();
     tags.dedup();

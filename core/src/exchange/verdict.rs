@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::refresh::Refresh;
 use crate::cluster::Call;
 use crate::entry::Entry;
-use crate::fields::{Fields, RequestHead};
+use crate::fields::{Fields, RequestHead, SharedFields};
 use crate::flights::{StreamId, Wake};
 use crate::purge::{Mode, Scope, Sequence};
 
@@ -151,7 +151,7 @@ pub struct Reply {
     /// Status code.
     pub status: u16,
     /// Fields shared with the store.
-    pub base: Arc<Fields>,
+    pub base: Arc<SharedFields>,
     /// Fields of this reply; no name stands in both.
     pub extra: Fields,
     /// The body.

@@ -67,7 +67,7 @@ pub(super) fn stored(case: &Case, ran: &Ran) -> StoredKey {
     StoredKey {
         parts: parts(&keyed.key),
         name: keyed.key.name(),
-        url: keyed.url,
+        url: keyed.url(),
         vary: facts.map(|facts| facts.vary.0.clone()).unwrap_or_default(),
         tags: facts.map(|facts| facts.tags.clone()).unwrap_or_default(),
     }

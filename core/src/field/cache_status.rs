@@ -36,7 +36,10 @@ impl CacheStatus<'_> {
     /// Appends this member after those of caches nearer to the origin, in one line. What is there is dropped where it
     /// is malformed, since nothing appended to it could be read.
     pub fn append_to(&self, fields: &mut Fields) {
-        let mut value = fields.joined("cache-status").unwrap_or_default();
+        let Some(mut value) = fields.joined("cache-status") else {
+            fields.add("cache-status", self.member());
+            return;
+        };
         let readable = !value.is_empty() && Parser::new(&value).parse::<List>().is_ok_and(|list| !list.is_empty());
         if readable {
             value.extend_from_slice(b", ");

@@ -126,12 +126,13 @@ impl HostTable {
     }
 
     /// The numbers of all patterns that a request's host matches, [`HostId::ANY`] included. Adds one to `steps` a look-up.
-    pub fn matching(&self, authority: &str, scheme: &str, steps: &mut usize) -> Vec<HostId> {
-        let mut found = vec![HostId::ANY];
+    pub fn matching(&self, authority: &str, scheme: &str, steps: &mut usize) -> Cow<'static, [HostId]> {
+        const ANY: &[HostId] = &[HostId::ANY];
         if self.count == 0 {
-            return found;
+            return ANY.into();
         }
-        let Some((host, port)) = split_request(authority, scheme) else { return found };
+        let Some((host, port)) = split_request(authority, scheme) else { return ANY.into() };
+        let mut found = ANY.to_vec();
         let mut take = |ports: Option<&Ports>| {
             *steps += 1;
             let Some(ports) = ports else { return };
@@ -148,7 +149,7 @@ impl HostTable {
                 rest = suffix;
             }
         }
-        found
+        found.into()
     }
 }
 
@@ -226,7 +227,7 @@ mod tests {
         ] {
             let by_pattern: Vec<_> = (0..patterns.len()).filter(|i| patterns[*i].matches(host, scheme)).collect();
             assert_eq!(by_pattern, want, "{scheme} {host}");
-            let mut found = table.matching(host, scheme, &mut 0);
+            let mut found = table.matching(host, scheme, &mut 0).into_owned();
             found.sort();
             let want: Vec<_> = [HostId::ANY].into_iter().chain(want.into_iter().map(|i| ids[i])).collect();
             assert_eq!(found, want, "{scheme} {host}");

@@ -44,6 +44,7 @@ impl World {
     }
 
     /// Sends a request: either the store answers, or it is at the origin now.
+    #[allow(clippy::result_large_err, reason = "either is moved once")]
     pub fn send(&mut self, method: &str, target: &str, lines: Lines<'_>) -> Result<Answer, AtOrigin> {
         let (exchange, verdict) = self.ask(method, target, lines);
         let mut sent = fields(lines);

@@ -67,15 +67,43 @@ pub struct Server {
     pub pid: u32,
 }
 
-/// Whether an Envoy asks one of its clusters.
+/// Whether somebody is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// The Envoy's admin port.
-    pub admin: u16,
-    /// The cluster.
-    pub cluster: &'static str,
+    /// Who, and where it is counted.
+    pub counter: Counter,
     /// How often it is asked.
     pub of_it: Use,
+}
+
+/// Where it is counted how often somebody is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Counter {
+    /// By an Envoy, of one of its clusters.
+    Cluster {
+        /// The Envoy's admin port.
+        admin: u16,
+        /// The cluster.
+        name: &'static str,
+    },
+    /// By a handler of itself: the number is what `/` of that port says.
+    Handler(u16),
+}
+
+impl Counter {
+    fn read(self) -> Result<u64> {
+        match self {
+            Self::Cluster { admin, name } => envoy::stat(admin, &format!("cluster.{name}.upstream_rq_total")),
+            Self::Handler(port) => http::text(port, "/")?.trim().parse().context("not a number"),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cluster { name, .. } => name,
+            Self::Handler(_) => "handler",
+        }
+    }
 }
 
 /// How often answers take somebody.
@@ -135,7 +163,7 @@ pub fn measure(
                 let turn = shot.turn(effort.seconds, cores, log);
                 let turn = turn.with_context(|| format!("{}: {} in round {round}", case.name, shot.subject))?;
                 eprint!("  {} {:.1} us", shot.subject, turn.cpu_us);
-                figures.add(turn.cpu_us, turn.cpu_behind_us, turn.rate);
+                figures.add(turn.cpu_us, turn.cpu_behind_us, turn.rate, turn.p99_us);
             }
             eprintln!();
         }
@@ -170,6 +198,7 @@ struct Turn {
     cpu_us: f64,
     cpu_behind_us: f64,
     rate: f64,
+    p99_us: f64,
 }
 
 impl Shot<'_> {
@@ -182,13 +211,13 @@ impl Shot<'_> {
         let load = Load { port: server.port, target, fields, script: *script, core: cores.client };
         let before = self.counts()?;
         let (cpu, cpu_behind) = (cpu::time(server.pid)?, self.cpu_behind()?);
-        let Run { requests, rate } = load.run(seconds, log)?;
+        let Run { requests, rate, p99_us } = load.run(seconds, log)?;
         let cpu = cpu::time(server.pid)?.saturating_sub(cpu);
         let cpu_behind = self.cpu_behind()?.saturating_sub(cpu_behind);
         self.check_counts(&before, requests)?;
         self.ask(0)?;
         let per_request = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
-        Ok(Turn { cpu_us: per_request(cpu), cpu_behind_us: per_request(cpu_behind), rate })
+        Ok(Turn { cpu_us: per_request(cpu), cpu_behind_us: per_request(cpu_behind), rate, p99_us })
     }
 
     /// Asks for what is repeated, by its number, and looks at the answer.
@@ -205,18 +234,17 @@ impl Shot<'_> {
     }
 
     fn counts(&self) -> Result<Vec<u64>> {
-        let count = |asked: &Asked| envoy::stat(asked.admin, &format!("cluster.{}.upstream_rq_total", asked.cluster));
-        self.asked.iter().map(count).collect()
+        self.asked.iter().map(|asked| asked.counter.read()).collect()
     }
 
     fn check_counts(&self, before: &[u64], requests: u64) -> Result<()> {
         for ((asked, after), before) in self.asked.iter().zip(self.counts()?).zip(before) {
-            let (count, cluster) = (after.saturating_sub(*before), asked.cluster);
+            let (count, who) = (after.saturating_sub(*before), asked.counter.name());
             match asked.of_it {
-                Use::Never => ensure!(count == 0, "the {cluster} was asked {count} times in {requests} requests"),
+                Use::Never => ensure!(count == 0, "the {who} was asked {count} times in {requests} requests"),
                 // wrk does not count what is under way at its end.
                 Use::Always => {
-                    ensure!(count >= requests, "the {cluster} was asked only {count} times in {requests} requests")
+                    ensure!(count >= requests, "the {who} was asked only {count} times in {requests} requests")
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::cpu::{self, Cores};
-use super::frame::{self, Answer, Asked, Case, Effort, Server, Shot, Use};
+use super::frame::{self, Answer, Asked, Case, Counter, Effort, Server, Shot, Use};
 use super::nginx::Nginx;
 use super::row::{Bound, Goal, Metric, Row};
 use crate::envoy::{Envoy, Launch};
@@ -95,7 +95,7 @@ fn measure(subjects: &Subjects, nginx: &Nginx, effort: Effort, cores: Cores, fol
         subject,
         server: Server { port: envoy.port, pid: envoy.pid() },
         behind: vec![nginx.pid()],
-        asked: vec![Asked { admin: envoy.admin, cluster: "origin", of_it: of_origin }],
+        asked: vec![Asked { counter: Counter::Cluster { admin: envoy.admin, name: "origin" }, of_it: of_origin }],
         request: request.clone(),
         script: None,
         answer,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::cpu::{self, Cores};
-use super::frame::{self, Answer, Asked, Case, Effort, Server, Shot, Use};
+use super::frame::{self, Answer, Asked, Case, Counter, Effort, Server, Shot, Use};
 use super::l1::{browser, document};
 use super::load::Script;
 use super::nginx::{self, Nginx};
@@ -155,8 +155,8 @@ fn through_envoys(
             (Use::Never, _) => vec![nginx.pid()],
         },
         asked: vec![
-            Asked { admin: envoy.admin, cluster: "larder_nodes", of_it: of_node },
-            Asked { admin: envoy.admin, cluster: "origin", of_it: of_origin },
+            Asked { counter: Counter::Cluster { admin: envoy.admin, name: "larder_nodes" }, of_it: of_node },
+            Asked { counter: Counter::Cluster { admin: envoy.admin, name: "origin" }, of_it: of_origin },
         ],
         request: request.clone(),
         script: Some(script),

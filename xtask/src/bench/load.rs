@@ -21,6 +21,8 @@ pub struct Run {
     pub requests: u64,
     /// Requests a second.
     pub rate: f64,
+    /// Microseconds that 99 of 100 answers took at most.
+    pub p99_us: f64,
 }
 
 /// What makes the requests of a load differ: a script that wrk runs for each of them.
@@ -124,7 +126,7 @@ impl Load<'_> {
     pub fn run(&self, seconds: u32, log: &Path) -> Result<Run> {
         let wrk = paths::find_program("wrk").context("wrk is missing: cargo xtask setup --only packages")?;
         let mut command = pinned(&wrk, Some(self.core));
-        command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s")]);
+        command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "--latency"]);
         for (name, value) in self.fields {
             command.args(["-H", &format!("{name}: {value}")]);
         }
@@ -152,22 +154,43 @@ fn parse(text: &str) -> Result<Run> {
     }
     let requests = text.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok());
     let rate = line("Requests/sec:").and_then(|rate| rate.parse().ok());
-    let (Some(requests), Some(rate)) = (requests, rate) else {
+    let p99_us = line("99%").and_then(microseconds);
+    let (Some(requests), Some(rate), Some(p99_us)) = (requests, rate, p99_us) else {
         bail!("wrk prints something else than expected: {text}")
     };
     ensure!(requests > 0, "not one request was answered under load");
-    Ok(Run { requests, rate })
+    Ok(Run { requests, rate, p99_us })
+}
+
+/// `1.05ms` and the like.
+fn microseconds(text: &str) -> Option<f64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match text.get(digits.len()..)? {
+        "us" => 1.0,
+        "ms" => 1e3,
+        "s" => 1e6,
+        "m" => 60e6,
+        _ => return None,
+    };
+    digits.parse().ok().map(|number: f64| number * factor)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GOOD: &str = "Running 2s test @ http://127.0.0.1:1/x\n  1 threads and 16 connections\n  Thread Stats   Avg      Stdev     Max   +/- Stdev\n    Latency     1.05ms    1.29ms  22.32ms   93.01%\n    Req/Sec    20.23k     3.31k   26.05k    65.00%\n  40319 requests in 2.00s, 35.49MB read\nRequests/sec:  20139.33\nTransfer/sec:     17.73MB\n";
+    const GOOD: &str = "Running 2s test @ http://127.0.0.1:1/x\n  1 threads and 16 connections\n  Thread Stats   Avg      Stdev     Max   +/- Stdev\n    Latency     1.05ms    1.29ms  22.32ms   93.01%\n    Req/Sec    20.23k     3.31k   26.05k    65.00%\n  Latency Distribution\n     50%  700.00us\n     75%    1.20ms\n     90%    2.11ms\n     99%    6.51ms\n  40319 requests in 2.00s, 35.49MB read\nRequests/sec:  20139.33\nTransfer/sec:     17.73MB\n";
 
     #[test]
     fn counts_and_rates_are_read_from_what_wrk_prints() {
-        assert_eq!(parse(GOOD).unwrap(), Run { requests: 40_319, rate: 20_139.33 });
+        assert_eq!(parse(GOOD).unwrap(), Run { requests: 40_319, rate: 20_139.33, p99_us: 6510.0 });
+    }
+
+    #[test]
+    fn latencies_have_a_unit() {
+        for (text, us) in [("512.00us", Some(512.0)), ("1.50ms", Some(1500.0)), ("2.00s", Some(2e6)), ("7", None)] {
+            assert_eq!(microseconds(text), us, "{text}");
+        }
     }
 
     #[test]
@@ -176,6 +199,7 @@ mod tests {
             format!("{GOOD}  Non-2xx or 3xx responses: 12\n"),
             format!("{GOOD}  Socket errors: connect 0, read 3, write 0, timeout 0\n"),
             GOOD.replace("40319", "0"),
+            GOOD.replace("99%", "98%"),
             String::new(),
         ] {
             assert!(parse(&bad).is_err(), "{bad}");

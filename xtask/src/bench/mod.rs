@@ -6,6 +6,7 @@ mod cpu;
 mod frame;
 mod l1;
 mod l2;
+mod layer;
 mod load;
 mod memory;
 mod nginx;
@@ -24,7 +25,7 @@ use clap::ValueEnum;
 use crate::Verdict;
 use frame::Effort;
 
-/// Measure Larder against its peers: CPU per request and requests per second, and how soon a purge is everywhere
+/// Measure Larder against its peers: CPU per request, requests per second and p99, and how soon a purge is everywhere
 ///
 /// The subjects take turns in each round; a figure is the median of the rounds with the least and the greatest. The server and the
 /// client stay on a processor core each. What else runs on the machine is in the figures: look at the ratios first.
@@ -56,6 +57,8 @@ enum Name {
     L1,
     /// Hits in a node and misses that asked it, against proxying to nginx; a node alone against nginx; memory by store
     L2,
+    /// Hits and 304s in larder-origin's layer, against two caches for tower of the same kind and the handler by itself
+    Origin,
     /// From a purge's acknowledgement to the last stale byte, over two Envoys with two workers each
     Purge,
 }
@@ -69,6 +72,7 @@ pub fn main(args: &Args) -> Result<Verdict> {
     let rows = match args.name {
         Name::L1 => l1::run(effort)?,
         Name::L2 => l2::run(effort)?,
+        Name::Origin => layer::run(effort)?,
         Name::Purge => purge::run(if args.quick { 50 } else { args.purges as usize })?,
     };
     let table = row::table(&rows);

@@ -19,6 +19,14 @@ pub enum Metric {
     CpuPerRequestWithOrigin,
     /// Requests answered in a second.
     RequestsPerSecond,
+    /// What 99 of 100 answers took at most, while as many requests were under way as there were connections.
+    LatencyP99,
+    /// Processor time of a hit without a network.
+    TimePerHit,
+    /// How often the allocator is asked for one.
+    AllocationsPerHit,
+    /// For how much.
+    AllocatedPerHit,
     /// How often the origin was asked.
     RequestsAtOrigin,
     /// What 100,000 objects take.
@@ -33,14 +41,21 @@ pub enum Metric {
 
 impl Metric {
     /// Those of every turn of a load.
-    const OF_TURNS: [Self; 4] =
-        [Self::CpuPerRequest, Self::CpuBehindPerRequest, Self::CpuPerRequestWithOrigin, Self::RequestsPerSecond];
+    const OF_TURNS: [Self; 5] = [
+        Self::CpuPerRequest,
+        Self::CpuBehindPerRequest,
+        Self::CpuPerRequestWithOrigin,
+        Self::RequestsPerSecond,
+        Self::LatencyP99,
+    ];
 
     fn unit(self) -> &'static str {
         match self {
-            Self::CpuPerRequest | Self::CpuBehindPerRequest | Self::CpuPerRequestWithOrigin => "us",
+            Self::CpuPerRequest | Self::CpuBehindPerRequest | Self::CpuPerRequestWithOrigin | Self::LatencyP99 => "us",
+            Self::TimePerHit => "ns",
+            Self::AllocatedPerHit => "B",
             Self::RequestsPerSecond => "1/s",
-            Self::RequestsAtOrigin | Self::StaleAfterDelivery => "1",
+            Self::RequestsAtOrigin | Self::StaleAfterDelivery | Self::AllocationsPerHit => "1",
             Self::MemoryPer100kObjects => "MiB",
             Self::StaleFor | Self::DeliveredAfter => "ms",
         }
@@ -90,35 +105,32 @@ pub struct Goal {
 #[derive(Debug)]
 pub struct Figures {
     subject: &'static str,
-    cpu_us: Vec<f64>,
-    cpu_behind_us: Vec<f64>,
-    rate: Vec<f64>,
+    rounds: Vec<(Metric, Vec<f64>)>,
 }
 
 impl Figures {
     /// Without any rounds.
     pub fn new(subject: &'static str) -> Self {
-        Self { subject, cpu_us: Vec::new(), cpu_behind_us: Vec::new(), rate: Vec::new() }
+        Self { subject, rounds: Vec::new() }
     }
 
-    /// Adds a round.
-    pub fn add(&mut self, cpu_us: f64, cpu_behind_us: f64, rate: f64) {
-        self.cpu_us.push(cpu_us);
-        self.cpu_behind_us.push(cpu_behind_us);
-        self.rate.push(rate);
+    /// Adds a round of a load.
+    pub fn add(&mut self, cpu_us: f64, cpu_behind_us: f64, rate: f64, p99_us: f64) {
+        let figures = [cpu_us, cpu_behind_us, cpu_us + cpu_behind_us, rate, p99_us];
+        Metric::OF_TURNS.into_iter().zip(figures).for_each(|(metric, figure)| self.push(metric, figure));
+    }
+
+    /// Adds one round's figure.
+    pub fn push(&mut self, metric: Metric, figure: f64) {
+        match self.rounds.iter_mut().find(|(known, _)| *known == metric) {
+            Some((_, figures)) => figures.push(figure),
+            None => self.rounds.push((metric, vec![figure])),
+        }
     }
 
     fn summary(&self, metric: Metric) -> Option<Summary> {
-        let both = || -> Vec<f64> {
-            self.cpu_us.iter().zip(&self.cpu_behind_us).map(|(server, behind)| server + behind).collect()
-        };
-        match metric {
-            Metric::CpuPerRequest => Summary::of(&self.cpu_us),
-            Metric::CpuBehindPerRequest => Summary::of(&self.cpu_behind_us),
-            Metric::CpuPerRequestWithOrigin => Summary::of(&both()),
-            Metric::RequestsPerSecond => Summary::of(&self.rate),
-            _ => None,
-        }
+        let (_, figures) = self.rounds.iter().find(|(known, _)| *known == metric)?;
+        Summary::of(figures)
     }
 }
 
@@ -152,7 +164,7 @@ impl Row {
     ) -> impl Iterator<Item = Self> {
         let mut rows = Vec::new();
         for (index, one) in figures.iter().enumerate() {
-            for metric in Metric::OF_TURNS {
+            for metric in one.rounds.iter().map(|(metric, _)| *metric) {
                 let Some(mine) = one.summary(metric) else { continue };
                 let alone = Self::alone(bench, case, one.subject, metric, &mine);
                 rows.push(alone.clone());
@@ -230,8 +242,8 @@ pub fn table(rows: &[Row]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{:<17}{:<16}{:>28}{:>12}{:>14}{:>32}  in terms of this",
-            "case", "subject", "CPU us/request (min..max)", "behind it", "both", "requests/s (min..max)",
+            "{:<17}{:<25}{:>28}{:>12}{:>9}{:>32}{:>9}  in terms of this",
+            "case", "subject", "CPU us/request (min..max)", "behind it", "both", "requests/s (min..max)", "p99 us",
         );
     }
     let spread =
@@ -239,36 +251,48 @@ pub fn table(rows: &[Row]) -> String {
     for cpu in rows.iter().filter(alone) {
         let same = |row: &&Row| row.against.is_none() && (row.case, row.subject) == (cpu.case, cpu.subject);
         let other = |metric| rows.iter().filter(same).find(|row| row.metric == metric);
-        let plain = |metric| other(metric).map(|row| format!("{:.1}", row.value)).unwrap_or_default();
+        let plain =
+            |metric, digits: usize| other(metric).map(|row| format!("{:.digits$}", row.value)).unwrap_or_default();
         let _ = writeln!(
             out,
-            "{:<17}{:<16}{:>28}{:>12}{:>14}{:>32}  {}",
+            "{:<17}{:<25}{:>28}{:>12}{:>9}{:>32}{:>9}  {}",
             cpu.case,
             cpu.subject,
             spread(cpu, 1),
-            plain(Metric::CpuBehindPerRequest),
-            plain(Metric::CpuPerRequestWithOrigin),
+            plain(Metric::CpuBehindPerRequest, 1),
+            plain(Metric::CpuPerRequestWithOrigin, 1),
             other(Metric::RequestsPerSecond).map(|row| spread(row, 0)).unwrap_or_default(),
-            comparison(rows, cpu)
+            plain(Metric::LatencyP99, 0),
+            comparison(rows, cpu, |metric| Metric::OF_TURNS.contains(&metric)),
         );
     }
     for row in rows.iter().filter(|row| row.against.is_none() && !Metric::OF_TURNS.contains(&row.metric)) {
         let (figure, unit) = (spread(row, 2), row.metric.unit());
         let name = serde_json::to_value(row.metric).ok();
         let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or_default();
-        let _ = writeln!(out, "{:<28}{:<20}{name:<26}{figure:>28} {unit}{}", row.case, row.subject, goal(row));
+        let compared = comparison(rows, row, |metric| metric == row.metric);
+        let line = format!("{:<28}{:<25}{name:<26}{figure:>32} {unit}{}  {compared}", row.case, row.subject, goal(row));
+        let _ = writeln!(out, "{}", line.trim_end());
     }
     out
 }
 
-fn comparison(rows: &[Row], peer: &Row) -> String {
+fn comparison(rows: &[Row], peer: &Row, wanted: impl Fn(Metric) -> bool) -> String {
     let shown = |row: &&Row| {
-        let cpu = row.metric == Metric::CpuPerRequest;
-        row.case == peer.case && row.against == Some(peer.subject) && (cpu || row.goal.is_some())
+        let always = row.metric == Metric::CpuPerRequest || !Metric::OF_TURNS.contains(&row.metric);
+        row.case == peer.case
+            && row.against == Some(peer.subject)
+            && wanted(row.metric)
+            && (always || row.goal.is_some())
     };
     let say = |row: &Row| {
-        let figure = if row.metric == Metric::RequestsPerSecond { "req/s" } else { "CPU" };
-        Some(format!("{} {figure} {:.2}{}", row.subject, row.ratio?, goal(row)))
+        let figure = match row.metric {
+            Metric::CpuPerRequest => "CPU ",
+            Metric::RequestsPerSecond => "req/s ",
+            Metric::LatencyP99 => "p99 ",
+            _ => "",
+        };
+        Some(format!("{} {figure}{:.2}{}", row.subject, row.ratio?, goal(row)))
     };
     rows.iter().filter(shown).filter_map(say).collect::<Vec<_>>().join(", ")
 }
@@ -300,9 +324,9 @@ mod tests {
     fn rows() -> Vec<Row> {
         let mut figures = ["mine", "peer", "other"].map(Figures::new);
         for (round, base) in [50.0, 52.0, 48.0].into_iter().enumerate() {
-            figures[0].add(base * 1.2, 0.0, 9000.0 + round as f64);
-            figures[1].add(base, 1.0, 12_000.0);
-            figures[2].add(base * 2.0, base, 5_000.0);
+            figures[0].add(base * 1.2, 0.0, 9000.0 + round as f64, 900.0);
+            figures[1].add(base, 1.0, 12_000.0, 1000.0);
+            figures[2].add(base * 2.0, base, 5_000.0, 2000.0);
         }
         Row::of_case("l1", "hit", 1, &figures, GOALS).collect()
     }
@@ -322,8 +346,8 @@ mod tests {
     #[test]
     fn the_rows_are_one_json_array_with_every_figure_and_comparison() {
         let parsed: serde_json::Value = serde_json::from_str(&json(&rows()).unwrap()).unwrap();
-        // Three subjects with four figures each, and the first subject's four in terms of two peers.
-        assert_eq!(parsed.as_array().unwrap().len(), 12 + 8);
+        // Three subjects with five figures each, and the first subject's five in terms of two peers.
+        assert_eq!(parsed.as_array().unwrap().len(), 15 + 10);
     }
 
     #[test]
@@ -350,20 +374,35 @@ mod tests {
     fn a_case_without_rounds_or_peers_gives_what_there_is() {
         assert_eq!(Row::of_case("l1", "hit", 1, &[Figures::new("mine")], GOALS).count(), 0);
         let mut alone = Figures::new("mine");
-        alone.add(1.0, 1.0, 1.0);
-        assert_eq!(Row::of_case("l1", "hit", 1, &[alone], GOALS).count(), 4);
+        alone.add(1.0, 1.0, 1.0, 1.0);
+        assert_eq!(Row::of_case("l1", "hit", 1, &[alone], GOALS).count(), 5);
     }
 
     #[test]
     fn every_subject_at_the_front_is_compared_with_those_behind() {
         let mut figures = ["mine", "other", "peer"].map(Figures::new);
         for (index, figures) in figures.iter_mut().enumerate() {
-            figures.add(1.0 + index as f64, 0.0, 1.0);
+            figures.add(1.0 + index as f64, 0.0, 1.0, 1.0);
         }
         let rows: Vec<Row> = Row::of_case("l2", "hit", 2, &figures, &[]).collect();
         let compared = rows.iter().filter(|row| row.metric == Metric::CpuPerRequest);
         let compared: Vec<_> = compared.filter_map(|row| Some((row.subject, row.against?, row.ratio?))).collect();
         assert_eq!(compared, [("mine", "peer", 0.333), ("other", "peer", 0.667)]);
+    }
+
+    #[test]
+    fn figures_of_another_kind_are_compared_on_lines_of_their_own() {
+        let mut figures = ["mine", "peer"].map(Figures::new);
+        for (figures, count) in figures.iter_mut().zip([10.0, 40.0]) {
+            figures.push(Metric::AllocationsPerHit, count);
+        }
+        let goal = Goal { metric: Metric::AllocationsPerHit, ..cpu("hit", "peer", 1.0) };
+        let rows: Vec<Row> = Row::of_case("origin", "hit", 1, &figures, &[goal]).collect();
+        let table = table(&rows);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 2, "{table}");
+        assert!(lines[0].contains("10.00 (10.00..10.00) 1"), "{table}");
+        assert!(lines[1].ends_with("mine 0.25 (goal: at most 1; holds)"), "{table}");
     }
 
     #[test]

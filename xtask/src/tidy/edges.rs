@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("larder-probe", &[]),
     // Its tests need a real node, and what one keeps.
     ("shop-api", &[CORE, NODE, ORIGIN]),
+    ("larder-bench-origin", &[ORIGIN]),
     ("xtask", &[]),
 ];
 
