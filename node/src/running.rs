@@ -162,9 +162,10 @@ impl Node {
         let mut planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
         planes.extend(admin.map(|listener| tokio::spawn(admin::serve(listener, shared.clone()))));
         let sampled = shared.clone();
+        let purged = sampled.analytics.as_ref().map(|analytics| analytics::sampling::begin(&sampled, analytics));
         planes.push(tokio::spawn(async move {
-            if let Some(analytics) = &sampled.analytics {
-                analytics::sampling::sample(&sampled, analytics).await;
+            if let Some((analytics, purged)) = sampled.analytics.as_ref().zip(purged) {
+                analytics::sampling::sample(&sampled, analytics, purged).await;
             }
         }));
         let follower = tokio::spawn(async move { following.follow().await });

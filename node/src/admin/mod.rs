@@ -5,6 +5,7 @@
 //! loopback only, and who reaches that may ask. Errors are problem details (RFC 9457).
 
 mod access;
+mod analytics;
 mod metrics;
 mod problem;
 mod purge;
@@ -53,6 +54,7 @@ fn router(shared: App) -> Router {
         .route("/v1/purge", post(purge::purge))
         .route("/v1/purges", get(purge::history))
         .route("/v1/purges/{sequence}/delivery", get(purge::delivery))
+        .route("/v1/analytics", get(analytics::analytics))
         .route("/v1/stats", get(stats::stats))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(async || "ok\n"))

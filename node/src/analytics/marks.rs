@@ -61,7 +61,8 @@ impl Mark {
         (self.at_ms, self.kind) == (other.at_ms, other.kind)
     }
 
-    fn take_in(&mut self, other: Self) {
+    /// Takes in what happened beside it.
+    pub(super) fn take_in(&mut self, other: Self) {
         self.count = self.count.saturating_add(other.count);
         self.soft = self.soft.saturating_add(other.soft);
         for (texts, more) in [(&mut self.what, other.what), (&mut self.who, other.who)] {

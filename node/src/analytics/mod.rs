@@ -16,6 +16,7 @@ mod names;
 mod resolution;
 mod ring;
 pub(crate) mod sampling;
+pub(crate) mod summary;
 mod targets;
 mod varint;
 
@@ -33,6 +34,7 @@ use self::marks::Marks;
 use self::names::Names;
 pub(crate) use self::names::{Kind, Series};
 use self::resolution::RESOLUTIONS;
+pub(crate) use self::resolution::{RANGES, Range};
 use self::ring::Ring;
 pub use self::targets::Targets;
 

@@ -30,9 +30,15 @@ pub(crate) struct Sampling<'a> {
     purged: Position,
 }
 
+/// The node starts. Says where the purge log stands: what comes after is to be marked.
+pub(crate) fn begin(shared: &Shared, analytics: &Analytics) -> Position {
+    analytics.mark(Mark::new(shared.clock.now().0, Happened::Start));
+    shared.following.here()
+}
+
 /// Samples until the node is to stop.
-pub(crate) async fn sample(shared: &Shared, analytics: &Analytics) {
-    let mut sampling = Sampling::begin(shared, analytics);
+pub(crate) async fn sample(shared: &Shared, analytics: &Analytics, purged: Position) {
+    let mut sampling = Sampling::begin(shared, analytics, purged);
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -54,12 +60,8 @@ pub(crate) async fn end(shared: &Shared, analytics: &Analytics) {
 }
 
 impl<'a> Sampling<'a> {
-    fn begin(shared: &'a Shared, analytics: &'a Analytics) -> Self {
-        analytics.mark(Mark::new(shared.clock.now().0, Happened::Start));
-        let mut sampling = Self { shared, analytics, counted: HashMap::new(), purged: shared.following.here() };
-        // What the store counted before this node began to is not this node's.
-        let _ = sampling.grown();
-        sampling
+    fn begin(shared: &'a Shared, analytics: &'a Analytics, purged: Position) -> Self {
+        Self { shared, analytics, counted: HashMap::new(), purged }
     }
 
     async fn take(&mut self) {

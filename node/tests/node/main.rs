@@ -1,6 +1,7 @@
 //! A node over real sockets, asked as workers ask it.
 
 mod admin;
+mod analytics;
 mod fills;
 mod hostile;
 mod limits;
