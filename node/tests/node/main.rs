@@ -2,6 +2,7 @@
 
 mod admin;
 mod analytics;
+mod dashboard;
 mod fills;
 mod hostile;
 mod limits;
