@@ -27,6 +27,9 @@ export function percent(ratio: number | null): string {
   if (ratio === null) {
     return "–";
   }
+  if (ratio === 0 || ratio === 1) {
+    return `${ratio * 100} %`;
+  }
   const value = ratio * 100;
   const rounded = Math.round(value * 10) / 10;
   if (rounded === 100 && ratio < 1) {
@@ -75,7 +78,12 @@ export function span(ms: number): string {
   return seconds < 172_800 ? `${whole.format(seconds / 3600)} h` : `${whole.format(seconds / 86_400)} days`;
 }
 
-/** A time of day; with the day, where the range is longer than one. */
+/** A time of day; with the day, where it matters. */
 export function time(ms: number, withDay = false): string {
   return (withDay ? day : clock).format(ms);
+}
+
+/** When something was: the time of day, if it was today. */
+export function when(ms: number, nowMs: number): string {
+  return time(ms, new Date(ms).toDateString() !== new Date(nowMs).toDateString());
 }

@@ -135,7 +135,7 @@ const BYPASS: Record<string, Reason> = {
 };
 
 const ABSENT: Reason = {
-  why: "Not in a store when it was asked for: the first request, or it had expired, was purged or evicted. It was stored then.",
+  why: "Not in a store: first asked for, expired, purged or evicted. Stored since.",
   change: "Raise `ttl`; leave query parameters that do not matter out of the key (`key.query`); look at evictions and purges; `warm` what is asked for first.",
 };
 
@@ -159,5 +159,3 @@ export function reason(miss: Pick<Miss, "kind" | "reason">): Reason {
   }
 }
 
-/** All reasons that have a text, for the test that no reason of the core lacks one. */
-export const TEXTS = { not_stored: Object.keys(NOT_STORED), bypass: Object.keys(BYPASS) };

@@ -51,7 +51,10 @@ export class Chart {
   private plot: uPlot | null = null;
   private shape = "";
   private data: Data | null = null;
+  /** Which step the cursor is on. */
   private index: number | null = null;
+  /** The begin of that step, where keys have chosen it: pixels are too coarse to tell one step from the next. */
+  private keyed: number | null = null;
 
   constructor(private readonly kind: Kind) {
     const title = h("h3", { id: `${kind.id}-title` }, kind.title);
@@ -60,6 +63,7 @@ export class Chart {
     this.element = h("figure", { class: "chart", "aria-labelledby": `${kind.id}-title`, id: kind.id }, title, this.readout, this.canvas, this.asTable);
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.canvas.addEventListener("blur", () => this.leave());
+    this.canvas.addEventListener("pointermove", () => (this.keyed = null));
     this.asTable.addEventListener("toggle", () => this.tabulate());
     new ResizeObserver(() => this.plot?.setSize(this.size())).observe(this.canvas);
     addEventListener("themed", () => this.rebuild());
@@ -74,6 +78,9 @@ export class Chart {
       this.rebuild();
     } else {
       this.plot.setData(this.columns());
+    }
+    if (this.keyed !== null) {
+      this.moveTo(data.times.indexOf(this.keyed));
     }
     this.say();
     this.tabulate();
@@ -124,7 +131,7 @@ export class Chart {
       cursor: { y: false, drag: { x: false, y: false }, points: { show: !this.kind.stacked, size: 6 } },
       scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, max ?? niceMax(high)] } },
       axes: [
-        { ...axis, grid: { show: false }, space: 70, values: timeLabels },
+        { ...axis, grid: { show: false }, space: 70, size: 30, values: timeLabels },
         {
           ...axis,
           grid,
@@ -178,15 +185,32 @@ export class Chart {
     ctx.restore();
   }
 
+  /** Where the pointer is. */
   private point(index: number | null): void {
-    this.index = index;
-    this.say();
+    if (this.keyed === null) {
+      this.index = index;
+      this.say();
+    }
   }
 
   private leave(): void {
-    setText(this.readout, "");
     this.readout.removeAttribute("role");
+    this.keyed = null;
+    this.index = null;
     this.plot?.setCursor({ left: -10, top: -10 });
+    this.say();
+  }
+
+  /** Where the keys have led. */
+  private moveTo(index: number): void {
+    const at = this.data?.times[index];
+    if (at === undefined || this.plot === null) {
+      this.leave();
+      return;
+    }
+    this.keyed = at;
+    this.index = index;
+    this.plot.setCursor({ left: this.plot.valToPos(at / 1000, "x"), top: 0 });
     this.say();
   }
 
@@ -201,9 +225,7 @@ export class Chart {
       event.preventDefault();
       // Said only to who moves by keys: a pointer would make it talk without end.
       this.readout.setAttribute("role", "status");
-      const index = Math.min(last, Math.max(0, to));
-      const at = this.data?.times[index] ?? 0;
-      this.plot.setCursor({ left: this.plot.valToPos(at / 1000, "x"), top: 0 });
+      this.moveTo(Math.min(last, Math.max(0, to)));
     }
   }
 
@@ -220,7 +242,8 @@ export class Chart {
     const long = data.stepMs * data.times.length > DAY_MS / 2;
     const figures = data.lines.map(({ label, values }) => {
       const value = values[index] ?? null;
-      return value === null ? null : `${label} ${this.kind.format(value)}`;
+      // Of areas, those that are not there need not be said.
+      return value === null || (value === 0 && this.kind.stacked) ? null : `${label} ${this.kind.format(value)}`;
     });
     const marks = data.marks.filter(({ at_ms }) => at_ms >= at && at_ms < at + data.stepMs).map(markText);
     const said = [...figures, ...marks].filter((text) => text !== null);

@@ -39,7 +39,8 @@ function row({ policy, route }: Route): { element: HTMLElement; update: (route: 
   const ratio = h("span", { class: "ratio-value" });
   const bar = h("span", { class: "bar-fill" });
   const mark = h("span", { class: "bar-target" });
-  const ratioCell = h("td", { class: "number ratio", "data-label": "Hit ratio" }, ratio, h("span", { class: "bar", "aria-hidden": "true" }, bar, mark));
+  const barBox = h("span", { class: "bar", "aria-hidden": "true" }, bar, mark);
+  const ratioCell = h("td", { class: "number ratio", "data-label": "Hit ratio" }, ratio, barBox);
   const target = cell("Target");
   const state = h("td", { class: "state", "data-label": "State" });
   const origin = cell("Origin requests");
@@ -52,6 +53,7 @@ function row({ policy, route }: Route): { element: HTMLElement; update: (route: 
     setText(ratio, percent(route.hit_ratio));
     bar.style.width = `${(route.hit_ratio ?? 0) * 100}%`;
     mark.style.left = `${(route.target_hit_ratio ?? 0) * 100}%`;
+    show(barBox, route.hit_ratio !== null);
     show(mark, route.target_hit_ratio !== null);
     setText(target, percent(route.target_hit_ratio));
     setText(state, words(route));

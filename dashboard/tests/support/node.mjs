@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
 
-const BIN = process.env.LARDER_BIN ?? fileURLToPath(new URL("../../../target/debug/larder", import.meta.url));
+export const BIN = process.env.LARDER_BIN ?? fileURLToPath(new URL("../../../target/debug/larder", import.meta.url));
 
 /** Nothing takes longer, unless it hangs. */
 export const PATIENCE_MS = 20_000;
