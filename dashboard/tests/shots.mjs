@@ -19,6 +19,8 @@ const docs = (name) => fileURLToPath(new URL(`../../docs/${name}.png`, import.me
 const POLICY = {
   version: 1,
   name: "shop",
+  // The proxy itself adds these two, the same for every request here.
+  defaults: { key: { headers: ["forwarded", "x-forwarded-host"] } },
   classes: { catalog: { kind: "catalog", ttl: "60s", etag: "strong", stale: { while_revalidate: "10s", if_error: "1d" } } },
   routes: [
     { name: "product", path: "/v1/products/{id}", class: "catalog", tags: ["product:{id}"], target_hit_ratio: 0.9, invalidate: { tags: ["product:{id}"] } },
@@ -51,6 +53,14 @@ const node = await Node.start("--policy", policy, "--store", `disk:${folder}/sto
 const proxy = spawn(BIN, ["proxy", "--listen", "127.0.0.1:0", "--json", "--policy", policy, "--origin", `http://127.0.0.1:${origin.address().port}`, "--store", node.data], {
   stdio: ["ignore", "pipe", "inherit"],
 });
+// Nothing is left running when this is broken off.
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.on(signal, () => {
+    proxy.kill();
+    node.process.kill();
+    process.exit(1);
+  });
+}
 const [line] = await once(createInterface({ input: proxy.stdout }), "line");
 const shop = `http://${JSON.parse(line).proxy}`;
 

@@ -40,12 +40,14 @@ export interface Kind {
 
 const HEIGHT = 180;
 const TABLE_ROWS = 24;
+const LINES_MAX = 24;
 const DAY_MS = 86_400_000;
 
 export class Chart {
   readonly element: HTMLElement;
   private readonly canvas = h("div", { class: "chart-canvas", tabindex: "0", role: "group" });
   private readonly readout = h("p", { class: "readout" });
+  private readonly legend = h("ul", { class: "legend" });
   private readonly table = h("table", { class: "figures-table" });
   private readonly asTable: HTMLDetailsElement;
   private plot: uPlot | null = null;
@@ -60,7 +62,7 @@ export class Chart {
     const title = h("h3", { id: `${kind.id}-title` }, kind.title);
     this.canvas.setAttribute("aria-label", `${kind.title}, over time. Arrow keys move through the figures.`);
     this.asTable = h("details", {}, h("summary", {}, "Figures as a table"), h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${kind.title}, figures` }, this.table));
-    this.element = h("figure", { class: "chart", "aria-labelledby": `${kind.id}-title`, id: kind.id }, title, this.readout, this.canvas, this.asTable);
+    this.element = h("figure", { class: "chart", "aria-labelledby": `${kind.id}-title`, id: kind.id }, title, this.readout, this.canvas, this.legend, this.asTable);
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.canvas.addEventListener("blur", () => this.leave());
     this.canvas.addEventListener("pointermove", () => (this.keyed = null));
@@ -75,6 +77,7 @@ export class Chart {
     const shape = data.lines.map(({ label }) => label).join("\n");
     if (this.plot === null || shape !== this.shape) {
       this.shape = shape;
+      this.explain(data.lines);
       this.rebuild();
     } else {
       this.plot.setData(this.columns());
@@ -84,6 +87,17 @@ export class Chart {
     }
     this.say();
     this.tabulate();
+  }
+
+  /** Which line is which. Of areas, a table beside the chart says so. */
+  private explain(lines: Line[]): void {
+    const entries = lines.map(({ label, color, dashed }) => {
+      const key = h("span", { class: dashed ? "key dashed" : "key line", "aria-hidden": "true" });
+      key.style.borderColor = `var(${color})`;
+      return h("li", {}, key, label);
+    });
+    show(this.legend, entries.length > 1 && !this.kind.stacked);
+    this.legend.replaceChildren(...entries);
   }
 
   private size(): { width: number; height: number } {
@@ -136,7 +150,7 @@ export class Chart {
           ...axis,
           grid,
           size: 72,
-          space: 36,
+          space: 32,
           values: (_plot, splits) => splits.map((value) => this.kind.format(value)),
           ...(this.kind.increments ? { incrs: this.kind.increments } : {}),
         },
@@ -163,8 +177,9 @@ export class Chart {
   private drawMarks(plot: uPlot, purge: string, other: string): void {
     const { ctx, bbox } = plot;
     const scale = devicePixelRatio;
+    const marks = this.data?.marks ?? [];
     ctx.save();
-    for (const mark of this.data?.marks ?? []) {
+    for (const mark of marks) {
       const x = Math.round(plot.valToPos(mark.at_ms / 1000, "x", true));
       if (x < bbox.left || x > bbox.left + bbox.width) {
         continue;
@@ -172,10 +187,13 @@ export class Chart {
       ctx.strokeStyle = ctx.fillStyle = mark.kind === "purge" ? purge : other;
       ctx.lineWidth = scale;
       ctx.setLineDash(mark.kind === "purge" ? [] : [3 * scale, 3 * scale]);
-      ctx.beginPath();
-      ctx.moveTo(x, bbox.top);
-      ctx.lineTo(x, bbox.top + bbox.height);
-      ctx.stroke();
+      // Where there are many, lines would hide the figures: a flag each is enough.
+      if (marks.length <= LINES_MAX) {
+        ctx.beginPath();
+        ctx.moveTo(x, bbox.top);
+        ctx.lineTo(x, bbox.top + bbox.height);
+        ctx.stroke();
+      }
       ctx.beginPath();
       ctx.moveTo(x - 4 * scale, bbox.top - 6 * scale);
       ctx.lineTo(x + 4 * scale, bbox.top - 6 * scale);
