@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use larder_core::policy::Policy;
+use larder_node::analytics::{self, Targets};
 use larder_node::clock::SystemClock;
 use larder_node::tokens::Tokens;
 use larder_node::{Config, Limits, Node, Running};
@@ -49,11 +51,19 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
 
+    /// Where analytics are kept, so that a restart keeps them [default: beside a store on disk; otherwise in memory only]
+    #[arg(long, value_name = "FOLDER")]
+    analytics: Option<PathBuf>,
+
+    /// A policy whose target_hit_ratio the dashboard holds figures against; may be given more than once
+    #[arg(long = "policy", value_name = "FILE")]
+    policies: Vec<PathBuf>,
+
     /// A limit by its name, such as object_bytes_max=8388608
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     limits: Vec<String>,
 
-    /// All of this as JSON: {"listen", "admin", "store", "log", "tokens", "limits": {…}}
+    /// All of this as JSON: {"listen", "admin", "store", "log", "tokens", "analytics", "policies": […], "limits": {…}}
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -81,6 +91,8 @@ struct File {
     store: Option<String>,
     log: Option<String>,
     tokens: Option<PathBuf>,
+    analytics: Option<PathBuf>,
+    policies: Vec<PathBuf>,
     limits: Limits,
 }
 
@@ -143,6 +155,9 @@ async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 
         Some(file) => Some(Tokens::read(&file)?),
         None => None,
     };
+    let files = if options.policies.is_empty() { file.policies } else { options.policies };
+    let policies = files.iter().map(|file| policy(file)).collect::<anyhow::Result<Vec<Policy>>>()?;
+    let analytics = options.analytics.or(file.analytics).or_else(|| analytics::beside(&store_url));
     let store = larder_node::store::open(&store_url).await.context("cannot open the store")?;
     let log = larder_node::log::open(&log_url).await?;
     let kinds = [store.kind(), log.kind()];
@@ -153,6 +168,8 @@ async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 
         store,
         log,
         tokens,
+        analytics,
+        targets: Targets::of(&policies),
         limits,
         clock: Arc::new(SystemClock),
     };
@@ -162,6 +179,11 @@ async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 
 fn read(file: &Path) -> anyhow::Result<File> {
     let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("{} is no configuration", file.display()))
+}
+
+fn policy(file: &Path) -> anyhow::Result<Policy> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Policy::parse(&text).with_context(|| format!("{} is no policy", file.display()))
 }
 
 fn say(node: &Running, [store, log]: &[&str; 2], json: bool) -> anyhow::Result<()> {

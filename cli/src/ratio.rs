@@ -8,8 +8,11 @@ use serde_json::Value;
 /// Outcomes that cost the origin nothing.
 const FROM_CACHE: [&str; 5] = ["hit", "cluster_hit", "collapsed", "stale", "stale_error"];
 
-/// Outcomes that the cache had no part in.
-const NOT_COUNTED: [&str; 2] = ["bypass", "refused"];
+/// A request that the cache was not asked about.
+const BYPASS: &str = "bypass";
+
+/// Outcomes of what no cache could have answered.
+const NOT_COUNTED: [&str; 3] = [BYPASS, "purge", "refused"];
 
 /// Requests by route, and in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -39,7 +42,9 @@ impl Ratio {
 
     fn add(&mut self, outcome: &str, number: u64) {
         if NOT_COUNTED.contains(&outcome) {
-            self.bypassed = self.bypassed.saturating_add(number);
+            if outcome == BYPASS {
+                self.bypassed = self.bypassed.saturating_add(number);
+            }
             return;
         }
         self.requests = self.requests.saturating_add(number);
@@ -78,6 +83,7 @@ mod tests {
             "larder_requests_total;policy=p;route=b;class=c;outcome=cluster_hit": 1,
             "larder_requests_total;policy=p;route=b;class=c;outcome=revalidated": 1,
             "larder_requests_total;policy=p;route=b;class=c;outcome=bypass": 9,
+            "larder_requests_total;policy=p;route=b;class=c;outcome=purge": 7,
             "larder_refreshes_total;policy=p;route=b;class=c": 5,
         });
         let mut ratios = Ratios::default();

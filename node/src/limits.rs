@@ -34,6 +34,8 @@ pub struct Limits {
     pub workers_max: u32,
     /// Counters and gauges that workers may report, each.
     pub series_max: u32,
+    /// Bytes of memory for analytics, in 1 s, 10 s and 5 min steps, a third each; where there is a folder, twice that on disk.
+    pub analytics_bytes_max: u32,
     /// A request's body must have come by then.
     pub body_timeout_ms: u64,
     /// A request's head must have come by then; for as long, a connection may be idle.
@@ -68,6 +70,7 @@ impl Default for Limits {
             purges_max: 65_536,
             workers_max: 4096,
             series_max: 8192,
+            analytics_bytes_max: 64 << 20,
             body_timeout_ms: 5_000,
             head_timeout_ms: 60_000,
             lookup_timeout_ms: 40,

@@ -115,6 +115,13 @@ impl Purging {
         Ok(shown.collect())
     }
 
+    /// Who asked this node for a purge, and when, as far as it remembers.
+    pub(crate) fn author(&self, position: Position) -> Option<(String, Timestamp)> {
+        let authors = self.lock();
+        let author = authors.iter().rev().find(|author| author.position == position)?;
+        Some((author.who.clone(), author.when))
+    }
+
     fn remember(&self, author: Author) {
         let mut authors = self.lock();
         if authors.len() >= AUTHORS_MAX {
@@ -138,7 +145,8 @@ fn kind(scope: &Scope) -> Purged {
     }
 }
 
-fn text(scope: &Scope) -> String {
+/// A scope as people read it.
+pub(crate) fn text(scope: &Scope) -> String {
     match scope {
         Scope::Url(url) => format!("url {url}"),
         Scope::Tag(tag) => format!("tag {tag}"),

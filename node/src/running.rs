@@ -1,6 +1,7 @@
 //! Starting a node, and stopping it in good order.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::admin;
+use crate::analytics::{self, Analytics, Targets};
 use crate::clock::{Clock, SystemClock};
 use crate::counts::Counts;
 use crate::data;
@@ -39,6 +41,10 @@ pub struct Config {
     pub log: Arc<dyn Log>,
     /// Who may ask the admin plane. Without, it listens on loopback only.
     pub tokens: Option<Tokens>,
+    /// The folder that keeps analytics over a restart; without, they are in memory only.
+    pub analytics: Option<PathBuf>,
+    /// Which hit ratios are aimed at.
+    pub targets: Targets,
     /// What is not gone beyond.
     pub limits: Limits,
     /// What time it is.
@@ -72,6 +78,9 @@ pub enum StartError {
     /// The purge log does not answer in time.
     #[error("the purge log did not answer within {} s", LOG_TIMEOUT.as_secs())]
     LogTimedOut,
+    /// The folder for analytics cannot be used.
+    #[error(transparent)]
+    Analytics(#[from] analytics::OpenError),
     /// No randomness.
     #[error("no randomness: {0}")]
     Random(#[from] getrandom::Error),
@@ -90,6 +99,8 @@ impl Config {
             store: Arc::new(MemoryStore::new(BYTES_DEFAULT, SystemClock)),
             log: Arc::new(MemoryLog::new(LogId::random()?, KEEP_DEFAULT)),
             tokens: None,
+            analytics: None,
+            targets: Targets::default(),
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
         })
@@ -127,13 +138,14 @@ impl std::fmt::Debug for End {
 impl Node {
     /// Starts a node on the current tokio runtime. When this returns, both planes listen, and the purge log was taken up.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let Config { data, admin, store, log, tokens, limits, clock } = config;
+        let Config { data, admin, store, log, tokens, analytics, targets, limits, clock } = config;
         if let Some(address) = admin
             && tokens.is_none()
             && !address.ip().is_loopback()
         {
             return Err(StartError::Open { address });
         }
+        let analytics = opened(analytics, &limits).await?;
         let parts = Parts::new(store, log, limits, clock).await?;
         let listener = listen(data).await?;
         let admin = match admin {
@@ -143,10 +155,19 @@ impl Node {
         let data = address(&listener)?;
         let admin_address = admin.as_ref().map(address).transpose()?;
         let (stop, stopping) = watch::channel(false);
-        let shared = Arc::new(parts.shared(data.to_string(), tokens, stopping));
+        let mut shared = parts.shared(data.to_string(), tokens, stopping);
+        (shared.analytics, shared.targets) = (Some(analytics), targets);
+        let shared = Arc::new(shared);
         let following = shared.following.clone();
         let mut planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
         planes.extend(admin.map(|listener| tokio::spawn(admin::serve(listener, shared.clone()))));
+        let sampled = shared.clone();
+        let purged = sampled.analytics.as_ref().map(|analytics| analytics::sampling::begin(&sampled, analytics));
+        planes.push(tokio::spawn(async move {
+            if let Some((analytics, purged)) = sampled.analytics.as_ref().zip(purged) {
+                analytics::sampling::sample(&sampled, analytics, purged).await;
+            }
+        }));
         let follower = tokio::spawn(async move { following.follow().await });
         Ok(Running { data, admin: admin_address, stop, planes, follower, end: End { shared } })
     }
@@ -185,6 +206,8 @@ impl Parts {
             following,
             workers: Workers::new(limits.workers_max as usize, limits.series_max as usize),
             counts,
+            analytics: None,
+            targets: Targets::default(),
             tokens,
             clock,
             stopping,
@@ -194,6 +217,13 @@ impl Parts {
             limits,
         }
     }
+}
+
+async fn opened(folder: Option<PathBuf>, limits: &Limits) -> Result<Analytics, StartError> {
+    let (series_max, bytes_max) = (limits.series_max as usize, u64::from(limits.analytics_bytes_max));
+    let open = move || Analytics::open(folder.as_deref(), series_max.saturating_mul(2), bytes_max);
+    let opened = tokio::task::spawn_blocking(open).await;
+    Ok(opened.map_err(|error| StartError::Thread(std::io::Error::other(error)))??)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -214,6 +244,9 @@ impl Running {
             let _ = plane.await;
         }
         self.follower.abort();
+        if let Some(analytics) = &self.end.shared.analytics {
+            analytics::sampling::end(&self.end.shared, analytics).await;
+        }
         self.end.shared.desk.kept_in().close().await
     }
 }

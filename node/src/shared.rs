@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::analytics::{Analytics, Targets};
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::desk::Desk;
@@ -27,6 +28,9 @@ pub(crate) struct Shared {
     pub(crate) purging: Purging,
     pub(crate) workers: Workers,
     pub(crate) counts: Arc<Counts>,
+    /// None in a node that nobody can ask for it.
+    pub(crate) analytics: Option<Analytics>,
+    pub(crate) targets: Targets,
     pub(crate) tokens: Option<Tokens>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,

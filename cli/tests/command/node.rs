@@ -1,6 +1,11 @@
 //! Starting and stopping a node; tokens.
 
-use crate::support::{Running, json, larder, run, stderr, stdout};
+use std::time::Instant;
+
+use larder_core::cluster::message::{Report, StoreAnswer};
+use serde_json::Value;
+
+use crate::support::{PATIENCE, Running, json, larder, run, stderr, stdout};
 
 #[test]
 fn a_node_says_where_it_listens_and_ends_in_good_order() {
@@ -27,6 +32,9 @@ fn what_is_wrong_is_named() {
         (&["node", "--limit", "tag_max=3"], 1, "tags_max"),
         (&["node", "--tokens", "/nowhere/tokens"], 1, "/nowhere/tokens"),
         (&["node", "--config", "/nowhere/config"], 1, "/nowhere/config"),
+        (&["node", "--policy", "/nowhere/policy"], 1, "/nowhere/policy"),
+        (&["node", "--policy", "tests/command/node.rs"], 1, "tests/command/node.rs is no policy"),
+        (&["node", "--analytics", "tests/command/node.rs"], 1, "tests/command/node.rs"),
         (&["purge"], 2, "Usage"),
         (&["purge", "--tag", "t", "--wait", "soon"], 2, "soon"),
         (&["purge", "--tag", "t", "--node", "https://h"], 1, "http://"),
@@ -46,6 +54,37 @@ fn the_log_goes_with_the_store() {
     let node = Running::start(&["--store", &store]);
     assert_eq!((&node.said["store"], &node.said["log"]), (&"disk".into(), &"disk".into()));
     assert!(folder.path().join("entries.log").exists());
+}
+
+#[test]
+fn what_was_reported_survives_a_kill_and_is_held_against_the_policy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = folder.path().join("policy.json");
+    let text =
+        r#"{"version": 1, "name": "shop", "routes": [{"name": "items", "path": "/items", "target_hit_ratio": 0.9}]}"#;
+    std::fs::write(&policy, text).expect("written");
+    let store = format!("disk:{}/entries", folder.path().display());
+    let arguments = ["--store", &store, "--policy", policy.to_str().expect("text")];
+    let node = Running::start(&arguments);
+    let series = "larder_requests_total;policy=shop;route=items;class=c;outcome=hit";
+    let report = Report { worker: "w".into(), counts: vec![(series.into(), 7)], gauges: Vec::new() };
+    assert_eq!(node.ask::<_, StoreAnswer>(Report::PATH, &report), StoreAnswer::Done);
+    let file = folder.path().join("entries.analytics/1s.series");
+    let deadline = Instant::now() + PATIENCE;
+    while !String::from_utf8_lossy(&std::fs::read(&file).unwrap_or_default()).contains(series) {
+        assert!(Instant::now() < deadline, "it is not written");
+        std::thread::yield_now();
+    }
+    node.kill();
+
+    let node = Running::start(&arguments);
+    for range in ["10m", "1d", "30d"] {
+        let url = format!("{}/v1/analytics?range={range}", node.admin);
+        let shown: Value = ureq::get(url).call().expect("an answer").body_mut().read_json().expect("JSON");
+        let route = &shown["routes"][0];
+        assert_eq!((&route["hits"], &route["target_hit_ratio"]), (&7.into(), &0.9.into()), "{range}: {shown}");
+        assert_eq!(route["standing"], "met");
+    }
 }
 
 #[test]

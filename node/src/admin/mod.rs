@@ -1,11 +1,13 @@
-//! The admin plane: purging, how far purges have come, statistics, metrics, readiness. On a listener of its own: workers do not need
+//! The admin plane: the dashboard, purging, how far purges have come, statistics, metrics, readiness. On a listener of its own: workers do not need
 //! it, and Envoy does not route to it.
 //!
-//! With a token file, everything but `/health` and `/ready` needs a token of the right scope. Without one, the node listens on
+//! With a token file, everything but `/health`, `/ready` and the dashboard's own files needs a token of the right scope. Without one, the node listens on
 //! loopback only, and who reaches that may ask. Errors are problem details (RFC 9457).
 
 mod access;
+mod analytics;
 mod metrics;
+mod page;
 mod problem;
 mod purge;
 mod stats;
@@ -50,9 +52,14 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 
 fn router(shared: App) -> Router {
     Router::new()
+        .route("/", get(page::to_page))
+        .route("/dashboard", get(page::to_page))
+        .route("/dashboard/", get(page::page))
+        .route("/dashboard/{name}", get(page::part))
         .route("/v1/purge", post(purge::purge))
         .route("/v1/purges", get(purge::history))
         .route("/v1/purges/{sequence}/delivery", get(purge::delivery))
+        .route("/v1/analytics", get(analytics::analytics))
         .route("/v1/stats", get(stats::stats))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(async || "ok\n"))

@@ -104,7 +104,11 @@ pub(crate) async fn perform(shared: &Shared, kind: Kind, body: Bytes, held: impl
             poll(shared, &asked).await.map(|answer| pieces(answer.encode()))
         }
         Kind::Report => {
-            shared.workers.reports(decode(body)?, shared.clock.now());
+            let (report, now): (Report, _) = (decode(body)?, shared.clock.now());
+            if let Some(analytics) = &shared.analytics {
+                analytics.counts(report.counts.iter().map(|(name, by)| (name.as_str(), *by)), now);
+            }
+            shared.workers.reports(report, now);
             Ok(pieces(StoreAnswer::Done.encode()))
         }
     }

@@ -1,6 +1,8 @@
 //! A node over real sockets, asked as workers ask it.
 
 mod admin;
+mod analytics;
+mod dashboard;
 mod fills;
 mod hostile;
 mod limits;

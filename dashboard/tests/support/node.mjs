@@ -1,0 +1,108 @@
+// A node in a process of its own, and a worker that reports to it, as plugins do: by messages on its data plane.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { createInterface } from "node:readline";
+
+export const BIN = process.env.LARDER_BIN ?? fileURLToPath(new URL("../../../target/debug/larder", import.meta.url));
+
+/** Nothing takes longer, unless it hangs. */
+export const PATIENCE_MS = 20_000;
+
+/** A node that runs. */
+export class Node {
+  /** Starts one; on free ports, unless `options` say otherwise. */
+  static async start(...options) {
+    const ports = options.includes("--admin") ? [] : ["--admin", "127.0.0.1:0"];
+    const node = new Node();
+    node.process = spawn(BIN, ["node", "--listen", "127.0.0.1:0", "--json", ...ports, ...options], { stdio: ["ignore", "pipe", "pipe"] });
+    node.errors = "";
+    node.process.stderr.on("data", (text) => (node.errors += text));
+    const lines = createInterface({ input: node.process.stdout });
+    const first = await Promise.race([once(lines, "line"), once(node.process, "exit").then(() => null)]);
+    if (first === null) {
+      throw new Error(`the node did not start: ${node.errors}`);
+    }
+    const said = JSON.parse(first[0]);
+    node.data = `http://${said.data}`;
+    node.admin = `http://${said.admin}`;
+    node.address = said.admin;
+    return node;
+  }
+
+  async ask(path, token) {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const response = await fetch(`${this.admin}/v1/${path}`, { headers });
+    if (!response.ok) {
+      throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    }
+    return response.json();
+  }
+
+  /** Reports what a worker has counted: rows of name and number. */
+  async report(worker, counts, gauges = []) {
+    await this.#send("/larder/report", message(11, text(worker), list(counts), list(gauges)));
+  }
+
+  /** Has a worker poll the purge log once; says where the log stands. */
+  async poll(worker, position = [0n, 0n]) {
+    const body = await this.#send("/larder/poll", message(9, text(worker), ...position.map(u64), u64(0), u64(60_000)));
+    return [body.readBigUInt64LE(6), body.readBigUInt64LE(14)];
+  }
+
+  async #send(path, body) {
+    const response = await fetch(this.data + path, { method: "POST", body });
+    if (response.status !== 200) {
+      throw new Error(`${path}: ${response.status}`);
+    }
+    return Buffer.from(await response.arrayBuffer());
+  }
+
+  async stop(signal = "SIGTERM") {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      const ended = once(this.process, "exit");
+      this.process.kill(signal);
+      await ended;
+    }
+  }
+}
+
+/** Runs the command to its end. */
+export async function larder(...options) {
+  const process = spawn(BIN, options, { stdio: ["ignore", "pipe", "inherit"] });
+  let said = "";
+  process.stdout.on("data", (text) => (said += text));
+  const [code] = await once(process, "close");
+  if (code !== 0) {
+    throw new Error(`larder ${options.join(" ")}: ${code}`);
+  }
+  return said;
+}
+
+// core/src/cluster/message: magic, protocol, kind; integers little endian, text behind its length.
+
+function message(kind, ...parts) {
+  return Buffer.concat([Buffer.from("LRDM"), Buffer.from([1, kind]), ...parts]);
+}
+
+function u32(number) {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(number);
+  return bytes;
+}
+
+function u64(number) {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(number));
+  return bytes;
+}
+
+function text(text) {
+  const bytes = Buffer.from(text);
+  return Buffer.concat([u32(bytes.length), bytes]);
+}
+
+function list(rows) {
+  return Buffer.concat([u32(rows.length), ...rows.flatMap(([name, number]) => [text(name), u64(number)])]);
+}

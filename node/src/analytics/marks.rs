@@ -1,0 +1,207 @@
+//! What happened, on the time axis: purges, and when the node started and stopped. What happens in one second is one mark.
+
+use std::collections::VecDeque;
+
+use larder_core::binary::{Reader, put, put_len};
+use serde::Serialize;
+
+/// Marks that are kept; the oldest go.
+pub(super) const MARKS_MAX: usize = 4096;
+
+/// What one mark says of what was purged; more is in the history of purges.
+const TEXTS_MAX: usize = 5;
+
+/// Characters of a text.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Happened {
+    /// The node started.
+    Start,
+    /// The node was stopped in good order.
+    Stop,
+    /// Something was purged.
+    Purge,
+    /// The purge log is another one: all that was stored before counts as purged.
+    OtherLog,
+}
+
+/// A mark: what happened in one second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Mark {
+    /// The second, in milliseconds since 1970.
+    pub(crate) at_ms: u64,
+    pub(crate) kind: Happened,
+    /// How often.
+    pub(crate) count: u64,
+    /// How many of these purges were soft.
+    pub(crate) soft: u64,
+    /// The first few: `tag product:7`.
+    pub(crate) what: Vec<String>,
+    /// Who asked, as far as this node knows.
+    pub(crate) who: Vec<String>,
+}
+
+impl Mark {
+    /// One event.
+    pub(crate) fn new(at_ms: u64, kind: Happened) -> Self {
+        Self { at_ms: at_ms / 1000 * 1000, kind, count: 1, soft: 0, what: Vec::new(), who: Vec::new() }
+    }
+
+    /// One purge.
+    pub(crate) fn purge(at_ms: u64, what: &str, soft: bool, who: Option<&str>) -> Self {
+        let cut = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect();
+        let (what, who) = (vec![cut(what)], who.map(cut).into_iter().collect());
+        Self { soft: soft.into(), what, who, ..Self::new(at_ms, Happened::Purge) }
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        (self.at_ms, self.kind) == (other.at_ms, other.kind)
+    }
+
+    /// Takes in what happened beside it.
+    pub(super) fn take_in(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.soft = self.soft.saturating_add(other.soft);
+        for (texts, more) in [(&mut self.what, other.what), (&mut self.who, other.who)] {
+            for text in more {
+                if texts.len() < TEXTS_MAX && !texts.contains(&text) {
+                    texts.push(text);
+                }
+            }
+        }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&self.at_ms.to_le_bytes());
+        out.push(match self.kind {
+            Happened::Start => 0,
+            Happened::Stop => 1,
+            Happened::Purge => 2,
+            Happened::OtherLog => 3,
+        });
+        out.extend_from_slice(&self.count.to_le_bytes());
+        out.extend_from_slice(&self.soft.to_le_bytes());
+        for texts in [&self.what, &self.who] {
+            put_len(&mut out, texts.len());
+            texts.iter().for_each(|text| put(&mut out, text.as_bytes()));
+        }
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes.to_vec().into());
+        let at_ms = reader.u64()?;
+        let kind = match reader.u8()? {
+            0 => Happened::Start,
+            1 => Happened::Stop,
+            2 => Happened::Purge,
+            3 => Happened::OtherLog,
+            _ => return None,
+        };
+        let (count, soft) = (reader.u64()?, reader.u64()?);
+        let mut texts = || (0..reader.list()?).map(|_| reader.text()).collect::<Option<Vec<String>>>();
+        let (what, who) = (texts()?, texts()?);
+        reader.is_empty().then_some(Self { at_ms, kind, count, soft, what, who })
+    }
+}
+
+/// The newest marks, in the order in which they were made.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    all: VecDeque<Mark>,
+    unwritten: Option<Vec<Mark>>,
+}
+
+impl Marks {
+    pub(super) fn new(is_written: bool) -> Self {
+        Self { all: VecDeque::new(), unwritten: is_written.then(Vec::new) }
+    }
+
+    /// Adds, and remembers that it is to be written.
+    pub(super) fn add(&mut self, mark: Mark) {
+        if let Some(unwritten) = &mut self.unwritten {
+            match unwritten.last_mut().filter(|last| last.is_like(&mark)) {
+                Some(last) => last.take_in(mark.clone()),
+                None => unwritten.push(mark.clone()),
+            }
+        }
+        self.restore(mark);
+    }
+
+    /// Adds what is written already.
+    pub(super) fn restore(&mut self, mark: Mark) {
+        match self.all.iter_mut().rev().take(8).find(|last| last.is_like(&mark)) {
+            Some(last) => last.take_in(mark),
+            None => self.all.push_back(mark),
+        }
+        if self.all.len() > MARKS_MAX {
+            self.all.pop_front();
+        }
+    }
+
+    pub(super) fn take_unwritten(&mut self) -> Vec<Mark> {
+        self.unwritten.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Those of a span.
+    pub(super) fn between(&self, from_ms: u64, until_ms: u64) -> Vec<Mark> {
+        self.all.iter().filter(|mark| (from_ms..until_ms).contains(&mark.at_ms)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_in_one_second_is_one_mark() {
+        let mut marks = Marks::new(true);
+        for (at_ms, what, soft, who) in [
+            (1000, "tag a", false, Some("ci")),
+            (1999, "tag b", true, Some("ci")),
+            (1500, "tag a", false, None),
+            (2000, "all", false, Some("ann")),
+        ] {
+            marks.add(Mark::purge(at_ms, what, soft, who));
+        }
+        for number in 0..9 {
+            marks.add(Mark::purge(2001, &format!("tag {number}"), false, None));
+        }
+        marks.add(Mark::new(2500, Happened::Stop));
+        let all = marks.between(0, 9999);
+        let counts: Vec<(u64, Happened, u64, u64)> = all.iter().map(|m| (m.at_ms, m.kind, m.count, m.soft)).collect();
+        use Happened::{Purge, Stop};
+        assert_eq!(counts, [(1000, Purge, 3, 1), (2000, Purge, 10, 0), (2000, Stop, 1, 0)]);
+        assert_eq!((&all[0].what[..], &all[0].who[..]), (&["tag a".into(), "tag b".into()][..], &["ci".into()][..]));
+        assert_eq!(all[1].what.len(), TEXTS_MAX);
+        assert_eq!(marks.between(1000, 2000).len(), 1);
+        assert_eq!(marks.take_unwritten(), all);
+        assert_eq!(marks.take_unwritten(), []);
+    }
+
+    #[test]
+    fn marks_come_back_as_they_were_and_nothing_else_does() {
+        let mark = Mark::purge(5000, &"tag ü".repeat(999), true, Some("ann"));
+        let bytes = mark.encode();
+        assert_eq!(Mark::decode(&bytes), Some(mark));
+        for end in 0..bytes.len() {
+            assert_eq!(Mark::decode(&bytes[..end]), None);
+        }
+        assert_eq!(Mark::decode(&[bytes.as_slice(), b"x"].concat()), None);
+    }
+
+    #[test]
+    fn the_oldest_marks_go() {
+        let mut marks = Marks::new(false);
+        for second in 0..MARKS_MAX as u64 + 10 {
+            marks.add(Mark::new(second * 1000, Happened::Purge));
+        }
+        let all = marks.between(0, u64::MAX);
+        assert_eq!((all.len(), all[0].at_ms), (MARKS_MAX, 10_000));
+        assert_eq!(marks.take_unwritten(), []);
+    }
+}

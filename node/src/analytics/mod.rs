@@ -1,0 +1,238 @@
+//! What the cluster has done, over time: workers' reports, this node's own numbers, and what happened.
+//!
+//! A report is added to a step of every length at once (1 s for 10 minutes, 10 s for a day, 5 min for 30 days), so a longer step is
+//! exactly the sum of the shorter ones in it. Of gauges, a step has the largest value. Nothing is worked out before somebody asks.
+//!
+//! Bounded: series (`Limits::series_max`, twice that with gauges), bytes (`Limits::analytics_bytes_max`, a third for each length of
+//! step; the oldest steps go), marks. On disk, where there is a folder, at most twice the bytes.
+//!
+//! Map: `resolution` (lengths of steps and ranges), `names`, `column`, `ring`, `marks` (what is held); `disk/` (what survives a restart);
+//! `sampling` (what is taken up every second); `summary/` (what is made of it for those who ask); `targets`.
+
+mod column;
+mod disk;
+mod marks;
+mod names;
+mod resolution;
+mod ring;
+pub(crate) mod sampling;
+pub(crate) mod summary;
+mod targets;
+mod varint;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use larder_core::time::Timestamp;
+
+pub(crate) use self::column::Column;
+pub use self::disk::OpenError;
+use self::disk::{Batch, Disk, Found};
+pub(crate) use self::marks::Mark;
+use self::marks::Marks;
+use self::names::Names;
+pub(crate) use self::names::{Kind, Series};
+use self::resolution::RESOLUTIONS;
+pub(crate) use self::resolution::{RANGES, Range};
+use self::ring::Ring;
+pub use self::targets::Targets;
+
+/// Between two looks for series that are no longer used, where there is no room for new ones.
+const SWEEP_EVERY_MS: u64 = 300_000;
+
+/// Everything that is held.
+pub(crate) struct Analytics {
+    state: Mutex<State>,
+    disk: Option<Arc<Mutex<Disk>>>,
+}
+
+struct State {
+    names: Names,
+    rings: [Ring; RESOLUTIONS.len()],
+    marks: Marks,
+    next_number: u64,
+    swept_ms: u64,
+    not_taken: u64,
+}
+
+/// What was held of a span at one moment. Made without copying what does not change any more.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) names: HashMap<u32, Arc<Series>>,
+    /// Columns with the begin of their step.
+    pub(crate) columns: Vec<(u64, Column)>,
+    pub(crate) marks: Vec<Mark>,
+    /// The begin of the oldest step of this length.
+    pub(crate) oldest_ms: Option<u64>,
+    /// Values that were left out because there was no room for their series.
+    pub(crate) not_taken: u64,
+}
+
+/// The folder that goes with a store's URL: beside it, where that is on disk.
+pub fn beside(store: &str) -> Option<PathBuf> {
+    let (before, _) = store.split_once('?').unwrap_or((store, ""));
+    let path = before.strip_prefix("disk:")?;
+    let path = path.strip_prefix("//").unwrap_or(path).trim_end_matches('/');
+    path.starts_with('/').then(|| PathBuf::from(format!("{path}.analytics")))
+}
+
+impl Analytics {
+    /// Opens the folder, where there is one, with what is in it. Blocks.
+    pub(crate) fn open(folder: Option<&Path>, series_max: usize, bytes_max: u64) -> Result<Self, OpenError> {
+        let each = bytes_max / RESOLUTIONS.len() as u64;
+        let ring_bytes_max = usize::try_from(each).unwrap_or(usize::MAX);
+        let is_written = folder.is_some();
+        let mut state = State {
+            names: Names::new(series_max),
+            rings: RESOLUTIONS.map(|length| Ring::new(length.step_ms(), length.columns(), ring_bytes_max, is_written)),
+            marks: Marks::new(is_written),
+            next_number: 1,
+            swept_ms: 0,
+            not_taken: 0,
+        };
+        let disk = match folder {
+            Some(folder) => {
+                let (disk, found) = Disk::open(folder, each)?;
+                state.restore(found);
+                Some(Arc::new(Mutex::new(disk)))
+            }
+            None => None,
+        };
+        Ok(Self { state: Mutex::new(state), disk })
+    }
+
+    /// Adds what counters have grown by.
+    pub(crate) fn counts<'a>(&self, counts: impl IntoIterator<Item = (&'a str, u64)>, now: Timestamp) {
+        self.lock().take_in(Kind::Counter, counts, now);
+    }
+
+    /// Adds where gauges stand.
+    pub(crate) fn gauges<'a>(&self, gauges: impl IntoIterator<Item = (&'a str, u64)>, now: Timestamp) {
+        self.lock().take_in(Kind::Gauge, gauges, now);
+    }
+
+    /// Adds what happened.
+    pub(crate) fn mark(&self, mark: Mark) {
+        self.lock().marks.add(mark);
+    }
+
+    /// Writes what has ended by now; at the `end`, everything.
+    pub(crate) async fn write(&self, now: Timestamp, end: bool) {
+        let Some(disk) = self.disk.clone() else { return };
+        let batch = self.lock().take_unwritten(now, end);
+        let written = tokio::task::spawn_blocking(move || {
+            // Nothing panics while it is held.
+            disk.lock().unwrap_or_else(PoisonError::into_inner).write(&batch);
+        });
+        if let Err(error) = written.await {
+            tracing::error!(%error, "writing analytics ended");
+        }
+    }
+
+    /// What is held of steps of one length that begin in a span.
+    pub(crate) fn held(&self, resolution: resolution::Resolution, from_ms: u64, until_ms: u64) -> Held {
+        let state = self.lock();
+        let ring = state.rings.get(resolution.number());
+        Held {
+            names: state.names.all(),
+            columns: ring.map(|ring| ring.between(from_ms, until_ms)).unwrap_or_default(),
+            marks: state.marks.between(from_ms, until_ms),
+            oldest_ms: ring.and_then(Ring::oldest_ms),
+            not_taken: state.not_taken,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take_in<'a>(&mut self, kind: Kind, values: impl IntoIterator<Item = (&'a str, u64)>, now: Timestamp) {
+        // Not in between: what has just got a number has no value yet.
+        self.make_room(now);
+        let mut cells = Vec::new();
+        for (name, value) in values {
+            match self.names.number(kind, name) {
+                Some(id) => cells.push((id, kind, value)),
+                None => self.not_taken = self.not_taken.saturating_add(1),
+            }
+        }
+        if !cells.is_empty() {
+            self.rings.iter_mut().for_each(|ring| ring.add(now.0, &cells));
+        }
+    }
+
+    /// Forgets series that have no value left, where there is no room for others, and not all the time.
+    fn make_room(&mut self, now: Timestamp) {
+        if !self.names.is_full() || now.0.abs_diff(self.swept_ms) < SWEEP_EVERY_MS {
+            return;
+        }
+        self.swept_ms = now.0;
+        let mut used = BTreeSet::new();
+        for ring in &self.rings {
+            ring.each_series(|id| {
+                used.insert(id);
+            });
+        }
+        self.names.retain(&used);
+    }
+
+    fn take_unwritten(&mut self, now: Timestamp, end: bool) -> Batch {
+        let mut batch = Batch { marks: self.marks.take_unwritten(), sync: end, ..Batch::default() };
+        let ended_by = (!end).then_some(now.0);
+        for (length, (ring, columns)) in RESOLUTIONS.iter().zip(self.rings.iter_mut().zip(&mut batch.columns)) {
+            for (at_ms, cells) in ring.take_unwritten(ended_by) {
+                let named = cells.keys().filter_map(|id| Some((*id, self.names.by_id(*id)?.clone())));
+                batch.names.extend(named);
+                let number = match length {
+                    resolution::Resolution::Second => {
+                        let number = self.next_number;
+                        self.next_number = number.saturating_add(1);
+                        number
+                    }
+                    // All the seconds of a longer step that has ended have ended, too, and were taken just now or before.
+                    _ => {
+                        batch.sync = true;
+                        self.next_number.saturating_sub(1)
+                    }
+                };
+                columns.push((at_ms, number, cells));
+            }
+        }
+        batch
+    }
+
+    fn restore(&mut self, found: Found) {
+        let Found { names, columns, not_contained, marks, next_number, id_max } = found;
+        self.next_number = next_number;
+        for series in names {
+            self.names.take_up(series);
+        }
+        // Numbers whose names were damaged are not to mean something else.
+        self.names.used_up_to(id_max);
+        for (ring, columns) in self.rings.iter_mut().zip(columns) {
+            for (at_ms, cells) in columns {
+                let cells = known(&self.names, &cells);
+                ring.restore(at_ms, &cells);
+            }
+        }
+        for (ring, columns) in self.rings.iter_mut().zip(not_contained) {
+            for (at_ms, cells) in columns {
+                let cells = known(&self.names, &cells);
+                ring.add(at_ms, &cells);
+            }
+        }
+        marks.into_iter().for_each(|mark| self.marks.restore(mark));
+    }
+}
+
+/// Cells whose series are known.
+fn known(names: &Names, cells: &column::Cells) -> Vec<(u32, Kind, u64)> {
+    cells.iter().filter_map(|(id, value)| Some((*id, names.by_id(*id)?.kind, *value))).collect()
+}
+
+#[cfg(test)]
+mod tests;
