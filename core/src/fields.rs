@@ -27,6 +27,11 @@ impl Fields {
         Self { lines: Vec::new() }
     }
 
+    /// An empty list with room for so many lines.
+    pub fn with_capacity(lines: usize) -> Self {
+        Self { lines: Vec::with_capacity(lines) }
+    }
+
     /// Takes over what a host has read; names are made lower case where they are not.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let lower = |mut name: String| {
@@ -190,12 +195,21 @@ pub struct RequestHead {
 impl RequestHead {
     /// The path, without the query.
     pub fn path(&self) -> &str {
-        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
+        self.split().0
     }
 
     /// The query after `?`, where there is one.
     pub fn query(&self) -> Option<&str> {
-        self.target.split_once('?').map(|(_, query)| query)
+        self.split().1
+    }
+
+    /// Targets are short: looking at each byte takes less than getting ready to skip some.
+    fn split(&self) -> (&str, Option<&str>) {
+        let mark = self.target.bytes().position(|byte| byte == b'?');
+        match mark.and_then(|at| self.target.split_at_checked(at)) {
+            Some((path, query)) => (path, query.get(1..)),
+            None => (&self.target, None),
+        }
     }
 }
 
@@ -288,5 +302,8 @@ mod tests {
     fn the_target_splits_at_its_first_question_mark() {
         let head = RequestHead { target: "/a?b?c".into(), ..RequestHead::default() };
         assert_eq!((head.path(), head.query()), ("/a", Some("b?c")));
+        let head = |target: &str| RequestHead { target: target.into(), ..RequestHead::default() };
+        assert_eq!((head("/ä?").path(), head("/ä?").query()), ("/ä", Some("")));
+        assert_eq!((head("/a").path(), head("/a").query()), ("/a", None));
     }
 }

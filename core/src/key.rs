@@ -131,8 +131,8 @@ impl Parts {
     }
 
     fn push(&mut self, kind: u8, part: &[u8]) {
-        self.extend(&[kind]);
-        self.extend(&(part.len() as u32).to_le_bytes());
+        let [a, b, c, d] = (part.len() as u32).to_le_bytes();
+        self.extend(&[kind, a, b, c, d]);
         self.extend(part);
     }
 

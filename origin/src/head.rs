@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use http::header::{CONTENT_LENGTH, DATE, HOST};
+use http::header::{AGE, CACHE_STATUS, CONTENT_LENGTH, DATE, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, request, response};
 use larder_core::exchange::Edit;
@@ -180,7 +180,13 @@ fn edit_line(headers: &mut HeaderMap, edit: &Edit) {
 
 /// What `http` cannot carry (a control character in a value, one field too many) is left out.
 pub(crate) fn add(headers: &mut HeaderMap, name: &str, value: &[u8]) {
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+    // What stands in every reply is known without looking it up.
+    let name = match name {
+        "age" => Ok(AGE),
+        "cache-status" => Ok(CACHE_STATUS),
+        name => HeaderName::from_bytes(name.as_bytes()),
+    };
+    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
         append(headers, name, value);
     }
 }

@@ -79,9 +79,12 @@ fn whole_or_part(request: &RequestHead, variant: &Variant, now: Timestamp, statu
     Reply { status, base, extra, body, head_only: request.method == "HEAD" }
 }
 
+/// Age or Date, Cache-Status, Content-Range.
+const EXTRA_LINES: usize = 3;
+
 /// Age, Date and Cache-Status of this very reply.
 fn extra(variant: &Variant, now: Timestamp, status: CacheStatus<'_>) -> Fields {
-    let mut extra = Fields::new();
+    let mut extra = Fields::with_capacity(EXTRA_LINES);
     if variant.judged.rewritten {
         extra.add("date", date::format(now));
     } else {

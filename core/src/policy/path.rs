@@ -142,12 +142,12 @@ impl<'a> Path<'a> {
             return path;
         }
         let mut at = 1;
-        for part in inner.split('/') {
+        for part in inner.as_bytes().split(|byte| *byte == b'/') {
             if path.segments.len() == most {
                 path.more = true;
                 break;
             }
-            path.segments.push((at, decoded(part.as_bytes())));
+            path.segments.push((at, decoded(part)));
             at += part.len() + 1;
         }
         path
@@ -219,16 +219,21 @@ fn is_odd(raw: &str) -> bool {
     if !raw.starts_with('/') {
         return true;
     }
-    let odd_segment = |segment: &str| matches!(segment, "." | "..");
-    // Only the very last segment may be empty: a trailing slash.
-    if raw.contains("//") || raw.contains("/.") && raw.split('/').any(odd_segment) {
+    let (mut before, mut dotted, mut encoded) = (0, false, false);
+    for byte in raw.bytes() {
+        let odd_byte = byte <= b' ' || matches!(byte, b'\\' | b';' | b'#' | 0x7f);
+        // Only the very last segment may be empty: a trailing slash.
+        if odd_byte || (before == b'/' && byte == b'/') {
+            return true;
+        }
+        dotted |= before == b'/' && byte == b'.';
+        encoded |= byte == b'%';
+        before = byte;
+    }
+    if dotted && raw.split('/').any(|segment| matches!(segment, "." | "..")) {
         return true;
     }
-    let odd_byte = |byte: u8| byte <= b' ' || matches!(byte, b'\\' | b';' | b'#' | 0x7f);
-    if raw.bytes().any(odd_byte) {
-        return true;
-    }
-    raw.contains('%') && (has_odd_encoding(raw.as_bytes()) || std::str::from_utf8(&decoded(raw.as_bytes())).is_err())
+    encoded && (has_odd_encoding(raw.as_bytes()) || std::str::from_utf8(&decoded(raw.as_bytes())).is_err())
 }
 
 fn has_odd_encoding(raw: &[u8]) -> bool {
