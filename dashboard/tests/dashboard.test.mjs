@@ -67,10 +67,10 @@ describe("figures", () => {
       await shows(page, "[data-figure=hit-ratio]", percent(want.ratio));
       await shows(page, "[data-figure=avoided]", whole.format(want.avoided));
       await shows(page, "[data-figure=requests]", whole.format(want.all));
-      await shows(page, "[data-figure=byte-hit-ratio]", "–");
       await shows(page, ".figures > div:nth-child(1) .figure-note", "2 of 4 routes with a target are below it");
       const mib = (want.storeBytes / 1024 / 1024).toFixed(1);
-      await shows(page, ".figures > div:nth-child(2) .figure-note", `${mib} MiB sent from a store; what the origin sent is not reported`);
+      await shows(page, "[data-figure=byte-hit-ratio]", `${mib} MiB`);
+      await shows(page, ".figures > div:nth-child(2) dt", "Bytes from a store");
 
       const shownOutcomes = await page.locator("[data-outcome]").evaluateAll((rows) =>
         Object.fromEntries(rows.map((row) => [row.dataset.outcome, row.cells[1].textContent])),
@@ -98,6 +98,10 @@ describe("figures", () => {
       assert.match(await cookie.locator(".change").textContent(), /identity\.set_cookie: strip/);
       await shows(page, "#misses > .note", /cluster-timeout 3/);
       await shows(page, "#memory > p", "Workers hold 4.0 MiB under 42 keys in their own memory.");
+      // As soon as somebody reports what the origin sent, there is a ratio.
+      await node.report("worker-1", [["larder_origin_bytes_total;policy=shop;route=product;class=catalog", want.storeBytes]]);
+      await shows(page, "[data-figure=byte-hit-ratio]", "50.0 %");
+      await shows(page, ".figures > div:nth-child(2) dt", "Byte hit ratio");
       await closed(page, node);
     });
   });

@@ -105,7 +105,6 @@ for (const [name, colorScheme, viewport] of [["dashboard-light", "light", WIDE],
   const page = await open(browser, node, { colorScheme, viewport });
   await shows(page, ".live", "Live");
   await page.locator("[data-worker]").first().waitFor();
-  await page.getByRole("button", { name: "Pause" }).click();
   await page.screenshot({ path: docs(name), fullPage: true });
   await page.context().close();
 }

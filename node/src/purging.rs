@@ -27,10 +27,22 @@ pub(crate) struct Purging {
     authors: Mutex<VecDeque<Author>>,
 }
 
-struct Author {
+/// Who asked for a purge, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Author {
     position: Position,
-    who: String,
-    when: Timestamp,
+    pub(crate) who: String,
+    pub(crate) by: By,
+    pub(crate) when: Timestamp,
+}
+
+/// On whose behalf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Somebody who may purge.
+    Operator,
+    /// A worker itself, since a write has made something wrong: as often as there are writes.
+    Worker,
 }
 
 /// A purge, to be shown.
@@ -51,7 +63,7 @@ impl Purging {
     }
 
     /// Appends purges, all or none. When this returns, this node does not hand out what they cover.
-    pub(crate) async fn purge(&self, who: &str, purges: &[(Scope, Mode)]) -> Result<Position, LogError> {
+    pub(crate) async fn purge(&self, who: &str, by: By, purges: &[(Scope, Mode)]) -> Result<Position, LogError> {
         let appended = self.following.append(purges).await;
         let position = match appended {
             Ok(position) => position,
@@ -70,7 +82,7 @@ impl Purging {
             let log = format_args!("{:016x}", position.log);
             tracing::info!(target: "larder::purge", who, what, soft, sequence, %log, "purged");
             let position = Position { sequence: Sequence(sequence), ..position };
-            self.remember(Author { position, who: who.clone(), when });
+            self.remember(Author { position, who: who.clone(), by, when });
         }
         Ok(position)
     }
@@ -116,10 +128,8 @@ impl Purging {
     }
 
     /// Who asked this node for a purge, and when, as far as it remembers.
-    pub(crate) fn author(&self, position: Position) -> Option<(String, Timestamp)> {
-        let authors = self.lock();
-        let author = authors.iter().rev().find(|author| author.position == position)?;
-        Some((author.who.clone(), author.when))
+    pub(crate) fn author(&self, position: Position) -> Option<Author> {
+        self.lock().iter().rev().find(|author| author.position == position).cloned()
     }
 
     fn remember(&self, author: Author) {

@@ -6,7 +6,7 @@ import { bytes, count, percent, plural, points, rate } from "../format";
 
 interface Figure {
   id: string;
-  name: string;
+  name: (analytics: Analytics) => string;
   value: (analytics: Analytics) => string;
   note: (analytics: Analytics) => string;
   /** How it stands, where that can be said: good, close or bad. */
@@ -16,30 +16,31 @@ interface Figure {
 const FIGURES: Figure[] = [
   {
     id: "hit-ratio",
-    name: "Hit ratio",
+    name: () => "Hit ratio",
     value: ({ totals }) => percent(totals.hit_ratio),
     note: targets,
     state: targetState,
   },
   {
     id: "byte-hit-ratio",
-    name: "Byte hit ratio",
-    value: ({ totals }) => percent(totals.byte_hit_ratio),
+    // The ratio needs what the origin sent; where nobody reports that, what a store has sent is all that is known.
+    name: ({ totals }) => (totals.bytes_from_origin === null ? "Bytes from a store" : "Byte hit ratio"),
+    value: ({ totals }) => (totals.bytes_from_origin === null ? bytes(totals.bytes_from_store) : percent(totals.byte_hit_ratio)),
     note: ({ totals }) =>
       totals.bytes_from_origin === null
-        ? `${bytes(totals.bytes_from_store)} sent from a store; what the origin sent is not reported`
+        ? "No byte hit ratio: workers do not report what the origin sent"
         : `${bytes(totals.bytes_from_store)} of ${bytes(totals.bytes_from_store + totals.bytes_from_origin)} sent from a store`,
   },
   {
     id: "avoided",
-    name: "Origin requests avoided",
+    name: () => "Origin requests avoided",
     value: ({ totals }) => count(totals.origin_requests_avoided),
     note: ({ totals }) =>
       `The origin got ${count(totals.origin_requests)}, ${count(totals.refreshes)} of them refreshes in the background`,
   },
   {
     id: "requests",
-    name: "Requests",
+    name: () => "Requests",
     value: ({ totals }) => count(all(totals.outcomes)),
     note: (analytics) => {
       const { totals } = analytics;
@@ -52,20 +53,22 @@ const FIGURES: Figure[] = [
 
 export class Figures {
   readonly element = h("dl", { class: "figures" });
-  private readonly shown: { figure: Figure; value: HTMLElement; note: HTMLElement; box: HTMLElement }[] = [];
+  private readonly shown: { figure: Figure; name: HTMLElement; value: HTMLElement; note: HTMLElement; box: HTMLElement }[] = [];
 
   constructor() {
     for (const figure of FIGURES) {
       const value = h("dd", { class: "figure-value", "data-figure": figure.id }, "–");
       const note = h("dd", { class: "figure-note" });
-      const box = h("div", {}, h("dt", {}, figure.name), value, note);
+      const name = h("dt");
+      const box = h("div", {}, name, value, note);
       this.element.append(box);
-      this.shown.push({ figure, value, note, box });
+      this.shown.push({ figure, name, value, note, box });
     }
   }
 
   update(analytics: Analytics): void {
-    for (const { figure, value, note, box } of this.shown) {
+    for (const { figure, name, value, note, box } of this.shown) {
+      setText(name, figure.name(analytics));
       setText(value, figure.value(analytics));
       setText(note, figure.note(analytics));
       setAttribute(box, "data-state", figure.state?.(analytics) ?? null);

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::App;
 use super::access::allow;
 use super::problem::Problem;
-use crate::purging::parse_log;
+use crate::purging::{By, parse_log};
 use crate::tokens::Scope;
 use crate::workers::Delivery;
 
@@ -76,7 +76,7 @@ pub(super) async fn purge(
     let who = allow(&shared, &headers, Scope::Purge).inspect_err(|_| shared.purging.denied("admin"))?;
     let Json(wanted) = wanted.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     let purges = wanted.purges()?;
-    let position = shared.purging.purge(who, &purges).await?;
+    let position = shared.purging.purge(who, By::Operator, &purges).await?;
     Ok(Json(json!({ "log": hex(position.log), "sequence": position.sequence.0, "purges": purges.len() })))
 }
 

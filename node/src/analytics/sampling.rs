@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use larder_core::purge::{Mode, Position, Sequence};
+use larder_core::purge::{Mode, Position, Scope, Sequence};
 use larder_core::time::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::marks::Happened;
 use super::{Analytics, Mark};
 use crate::log::{LogId, Read};
-use crate::purging;
+use crate::purging::{self, By};
 use crate::shared::Shared;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -124,12 +124,17 @@ impl<'a> Sampling<'a> {
                 Read::Page(page) if page.records.is_empty() => return,
                 Read::Page(page) => {
                     for record in &page.records {
+                        self.purged.sequence = record.sequence;
                         let position = Position { log: here.log, sequence: record.sequence };
                         let author = self.shared.purging.author(position);
-                        let (who, when) = author.map_or((None, now), |(who, when)| (Some(who), when));
+                        // What writes have made wrong is counted, as `larder_invalidations_total`: marks of it would hide the others.
+                        if author.as_ref().is_some_and(|author| author.by == By::Worker) && record.scope != Scope::All {
+                            continue;
+                        }
                         let (what, soft) = (purging::text(&record.scope), record.mode == Mode::Soft);
-                        self.analytics.mark(Mark::purge(when.0, &what, soft, who.as_deref()));
-                        self.purged.sequence = record.sequence;
+                        let when = author.as_ref().map_or(now, |author| author.when);
+                        let who = author.as_ref().map(|author| author.who.as_str());
+                        self.analytics.mark(Mark::purge(when.0, &what, soft, who));
                     }
                 }
                 Read::TooOld { floor, .. } => {

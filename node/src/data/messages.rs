@@ -17,6 +17,7 @@ use super::{body, serving};
 use crate::counts::Turned;
 use crate::following::of_core;
 use crate::log::{LogId, Read};
+use crate::purging::By;
 use crate::shared::Shared;
 use crate::slot::KeyName;
 use crate::tokens::{Scope, Verdict};
@@ -150,13 +151,13 @@ fn key(name: &str) -> Result<KeyName, Turned> {
 }
 
 async fn purge(shared: &Shared, purge: &Purge) -> PurgeAnswer {
-    let who = match &purge.token {
+    let (who, by) = match &purge.token {
         // The worker itself: its invalidations need no token, since it could store what it likes, too.
-        None => purge.who.as_str(),
+        None => (purge.who.as_str(), By::Worker),
         Some(token) => {
             let verdict = shared.tokens.as_ref().map_or(Verdict::Unknown, |known| known.judge(token, Scope::Purge));
             match verdict {
-                Verdict::Allowed(who) => who,
+                Verdict::Allowed(who) => (who, By::Operator),
                 Verdict::NotForThat(who) => {
                     shared.purging.denied(who);
                     return PurgeAnswer::Denied(Denial::Forbidden);
@@ -168,7 +169,7 @@ async fn purge(shared: &Shared, purge: &Purge) -> PurgeAnswer {
             }
         }
     };
-    match shared.purging.purge(who, &purge.purges).await {
+    match shared.purging.purge(who, by, &purge.purges).await {
         Ok(position) => PurgeAnswer::Done(position),
         Err(_) => PurgeAnswer::Denied(Denial::Unavailable),
     }

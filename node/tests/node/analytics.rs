@@ -73,15 +73,23 @@ async fn reports_are_shown_over_time_and_against_the_target() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn purges_and_starts_are_marks() {
     let world = World::new().await;
-    world.purge(Scope::Tag("t".into()), Mode::Soft).await;
+    // What a write has made wrong is no mark; what somebody asked for is, and so is everything, whoever asked.
+    world.purge(Scope::Tag("written".into()), Mode::Hard).await;
+    let admin = world.node.admin.expect("an admin plane");
+    let request = Request::post(format!("http://{admin}/v1/purge")).header("content-type", "application/json");
+    let request = request.body(Full::new(Bytes::from(r#"{"tags": ["t"], "soft": true}"#))).expect("a request");
+    assert_eq!(world.send(request).await.status(), 200);
+    world.clock.advance(Duration::from_secs(1));
+    world.purge(Scope::All, Mode::Hard).await;
     let marks = eventually("marks", async || {
         let marks = shown(&world, "").await["marks"].as_array().expect("marks").clone();
-        (marks.len() == 2).then_some(marks)
+        (marks.len() == 3).then_some(marks)
     })
     .await;
     assert_eq!((&marks[0]["kind"], &marks[1]["kind"]), (&"start".into(), &"purge".into()));
     let purge = &marks[1];
-    assert_eq!((&purge["what"], &purge["soft"], &purge["who"]), (&json!(["tag t"]), &1.into(), &json!(["test"])));
+    assert_eq!((&purge["what"], &purge["soft"], &purge["who"]), (&json!(["tag t"]), &1.into(), &json!(["local"])));
+    assert_eq!((&marks[2]["what"], &marks[2]["who"]), (&json!(["all"]), &json!(["test"])));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
