@@ -1,5 +1,8 @@
 //! Who asks, and whether they may.
 
+use std::net::IpAddr;
+
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 
 use super::problem::Problem;
@@ -9,9 +12,27 @@ use crate::tokens::{Scope, Verdict};
 /// Who asks where nobody has to say: the node listens on loopback only.
 const LOCAL: &str = "local";
 
+const MISDIRECTED: &str = "without tokens the admin plane answers to localhost, 127.0.0.1 and [::1] only";
+
+/// Whether the request is for this machine, by the name that it says.
+fn is_local(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) else { return false };
+    let Ok(host) = host.parse::<Authority>() else { return false };
+    let name = host.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// Who asks, where they may.
 pub(super) fn allow<'a>(shared: &'a Shared, headers: &HeaderMap, scope: Scope) -> Result<&'a str, Problem> {
-    let Some(tokens) = &shared.tokens else { return Ok(LOCAL) };
+    let Some(tokens) = &shared.tokens else {
+        // A page from elsewhere, whose name somebody has made to mean this machine, says that name (DNS rebinding).
+        return if is_local(headers) {
+            Ok(LOCAL)
+        } else {
+            Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, MISDIRECTED))
+        };
+    };
     let Some(token) = bearer(headers) else {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "send a token: Authorization: Bearer ..."));
     };
@@ -34,6 +55,30 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_machine_has_few_names() {
+        for (hosts, want) in [
+            (&["localhost:9902"][..], true),
+            (&["LOCALHOST"], true),
+            (&["127.0.0.1:1"], true),
+            (&["127.8.9.1"], true),
+            (&["[::1]:9902"], true),
+            (&["evil.example:9902"], false),
+            (&["127.0.0.1.evil.example"], false),
+            (&["localhost.evil.example"], false),
+            (&["10.0.0.1"], false),
+            (&["localhost", "evil.example"], false),
+            (&["a b"], false),
+            (&[], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(header::HOST, host.parse().expect("a value"));
+            }
+            assert_eq!(is_local(&headers), want, "{hosts:?}");
+        }
+    }
 
     #[test]
     fn a_token_is_what_follows_bearer() {

@@ -53,6 +53,20 @@ async fn errors_are_problem_details() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_tokens_a_page_under_another_name_is_turned_away() {
+    let world = World::new().await;
+    for (method, path) in [("POST", "/v1/purge"), ("GET", "/v1/stats"), ("GET", "/v1/analytics"), ("GET", "/metrics")] {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", world.node.admin.expect("an admin plane")))
+            .header("host", "evil.example")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(r#"{"all":true}"#)));
+        assert_eq!(world.send(request.expect("a request")).await.status(), 421, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_is_appended_in_order_and_shown_with_its_author() {
     let world = World::new().await;
     let body =
