@@ -141,7 +141,7 @@ fn conformance(run: &mut Run<'_>) -> Result<()> {
     run.command("conformance", Kind::Check, &mut command);
     let mut command = Command::new("/proc/self/exe");
     command.args(["conformance", "--target", "proxy"]).current_dir(paths::root());
-    run.command("conformance of the proxy", Kind::Check, &mut command);
+    run.command("proxy suite", Kind::Check, &mut command);
     Ok(())
 }
 
