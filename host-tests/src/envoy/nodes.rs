@@ -16,6 +16,7 @@ use super::wait::until;
 
 const ASKED: &str = "LARDER_TEST_NODE";
 /// Where such a node keeps things, and its log: in memory, where this is not set.
+const LOGGED_IN: &str = "LARDER_TEST_NODE_LOGGED_IN";
 const KEPT_IN: &str = "LARDER_TEST_NODE_STORE";
 /// A token for purging that such a node knows.
 const TOKEN: &str = "LARDER_TEST_NODE_TOKEN";
@@ -49,6 +50,9 @@ pub fn be_a_node_if_asked() {
             config.store = larder_node::store::open(&url).await.expect("a store");
             config.log = larder_node::log::open(&url).await.expect("a log");
         }
+        if let Ok(url) = std::env::var(LOGGED_IN) {
+            config.log = larder_node::log::open(&url).await.expect("a log");
+        }
         let node = Node::start(config).await.expect("a node");
         println!("\nlistens on {}", node.data.port());
         std::future::pending::<()>().await;
@@ -78,6 +82,14 @@ impl NodeProcess {
     /// If it does not start.
     pub fn start_with(store: &str) -> Self {
         Self::launch(0, &[(KEPT_IN, store)])
+    }
+
+    /// Starts a node with a store of its own in memory, whose purges are kept behind this URL.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_with_log(log: &str) -> Self {
+        Self::launch(0, &[(LOGGED_IN, log)])
     }
 
     /// Starts a node in memory that knows a token for purging, and says which.
