@@ -138,6 +138,7 @@ fn poll(dice: &mut Dice) -> PollAnswer {
         position: Position { log: *dice.pick(&[1, 1, 2]), sequence: Sequence(dice.roll(12) as u64) },
         begins_anew: dice.roll(10) == 0,
         records,
+        policies: None,
     }
 }
 

@@ -8,7 +8,10 @@ use crate::support::{Running, json, run_with_input, stderr, stdout};
 
 /// A worker asks for what comes after a position, and thereby confirms it.
 fn polls(node: &Running, position: Position) -> PollAnswer {
-    node.ask(Poll::PATH, &Poll { worker: "envoy-1/0".into(), position, wait_for: Millis(0), lag_max: Millis(5000) })
+    node.ask(
+        Poll::PATH,
+        &Poll { worker: "envoy-1/0".into(), position, wait_for: Millis(0), lag_max: Millis(5000), watch: None },
+    )
 }
 
 #[test]

@@ -80,6 +80,7 @@ mod tests {
             position: Position { log, sequence: Sequence(sequence) },
             begins_anew: false,
             records: records.iter().map(record).collect(),
+            policies: None,
         }
     }
 

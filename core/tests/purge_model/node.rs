@@ -53,6 +53,7 @@ impl Node {
             position: self.position(),
             begins_anew,
             records: if begins_anew { Vec::new() } else { records.collect() },
+            policies: None,
         }
     }
 

@@ -191,7 +191,7 @@ async fn poll(shared: &Shared, poll: &Poll) -> Result<PollAnswer, Turned> {
     let _permit = shared.polls.try_acquire().map_err(|_| Turned::Polls)?;
     shared.workers.polls(&poll.worker, poll.position, poll.lag_max, shared.clock.now());
     let _polling = Polling { shared, worker: &poll.worker };
-    let anew = |position: Position| PollAnswer { position, begins_anew: true, records: Vec::new() };
+    let anew = |position: Position| PollAnswer { position, begins_anew: true, records: Vec::new(), policies: None };
     if poll.position.log == 0 {
         return shared.following.head().await.map(anew).map_err(|_| Turned::Log);
     }
@@ -200,7 +200,7 @@ async fn poll(shared: &Shared, poll: &Poll) -> Result<PollAnswer, Turned> {
     let read = tokio::select! {
         read = log.read(LogId(poll.position.log), poll.position.sequence, PAGE, wait) => read,
         () = shared.stopped() => {
-            return Ok(PollAnswer { position: poll.position, begins_anew: false, records: Vec::new() });
+            return Ok(PollAnswer { position: poll.position, begins_anew: false, records: Vec::new(), policies: None });
         }
     };
     match read.map_err(|_| Turned::Log)? {
@@ -208,7 +208,7 @@ async fn poll(shared: &Shared, poll: &Poll) -> Result<PollAnswer, Turned> {
             // Not the head: in a log that nodes share, it may lie before what this worker has from another node.
             let sequence = page.records.last().map_or(poll.position.sequence, |record| record.sequence);
             let position = Position { sequence, ..poll.position };
-            Ok(PollAnswer { position, begins_anew: false, records: page.records })
+            Ok(PollAnswer { position, begins_anew: false, records: page.records, policies: None })
         }
         Read::TooOld { head, .. } | Read::Other { head } => Ok(anew(of_core(head))),
     }

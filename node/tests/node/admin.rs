@@ -95,7 +95,7 @@ async fn a_batch_is_appended_in_order_and_shown_with_its_author() {
 async fn delivery_waits_for_who_has_not_confirmed() {
     let world = World::new().await;
     let polls = async |position: Position| {
-        let poll = Poll { worker: "w".into(), position, wait_for: Millis(0), lag_max: Millis(5000) };
+        let poll = Poll { worker: "w".into(), position, wait_for: Millis(0), lag_max: Millis(5000), watch: None };
         world.poll(&poll).await.position
     };
     let here = polls(Position::default()).await;

@@ -10,7 +10,7 @@ use larder_node::log::{LogId, MemoryLog};
 use crate::support::{PATIENCE, World, eventually};
 
 fn polls(position: Position, wait_for: u64) -> Poll {
-    Poll { worker: "w1".into(), position, wait_for: Millis(wait_for), lag_max: Millis(5000) }
+    Poll { worker: "w1".into(), position, wait_for: Millis(wait_for), lag_max: Millis(5000), watch: None }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

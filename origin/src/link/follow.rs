@@ -47,7 +47,7 @@ fn poll(cache: &Cache) -> Option<(std::sync::Arc<super::Wire>, Call)> {
     });
     // Where memory waits for a word from the log, any word will do.
     let wait_for = if is_current { WAIT } else { Millis(0) };
-    let message = Poll { worker: link.name.clone(), position, wait_for, lag_max: lag_max? };
+    let message = Poll { worker: link.name.clone(), position, wait_for, lag_max: lag_max?, watch: None };
     let timeout = Millis(wait_for.0.saturating_add(TRAVEL.0));
     Some((link.wire.clone(), Call { path: Poll::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout }))
 }

@@ -31,7 +31,7 @@ impl Worker {
 
     /// Confirms what it has heard, and hears what is new within the time.
     async fn poll(&mut self, wait_for: Millis) {
-        let poll = Poll { worker: "w".into(), position: self.position, wait_for, lag_max: Millis(60_000) };
+        let poll = Poll { worker: "w".into(), position: self.position, wait_for, lag_max: Millis(60_000), watch: None };
         let request = Request::post(format!("http://{}{}", self.node, Poll::PATH));
         let request = request.body(Full::new(Bytes::from(poll.encode()))).expect("a request");
         let answer = within(self.client.request(request)).await.expect("an answer");

@@ -70,7 +70,7 @@ pub fn follow(root: u32, now: Timestamp, plugin: &Rc<Plugin>, cache: &SharedCach
     };
     // Where memory waits for a word from the log, any word will do.
     let wait_for = if is_current { settings.poll } else { Millis(0) };
-    let message = Poll { worker: name(), position, wait_for, lag_max: settings.purge_lag_max };
+    let message = Poll { worker: name(), position, wait_for, lag_max: settings.purge_lag_max, watch: None };
     let timeout = Millis(wait_for.0.saturating_add(TRAVEL.0));
     let call = Call { path: Poll::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout };
     run(root, Errand { call, plugin: plugin.clone(), cache: cache.clone(), purpose: Purpose::Follow(Follower) });

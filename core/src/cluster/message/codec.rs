@@ -71,3 +71,16 @@ pub(super) fn flag(reader: &mut Reader) -> Option<bool> {
         _ => None,
     }
 }
+
+/// A value that may be missing: a flag, then the value.
+pub(super) fn put_option<T>(out: &mut Vec<u8>, value: Option<&T>, put: impl FnOnce(&T, &mut Vec<u8>)) {
+    out.push(u8::from(value.is_some()));
+    if let Some(value) = value {
+        put(value, out);
+    }
+}
+
+/// Reads what [`put_option`] wrote.
+pub(super) fn option<T>(reader: &mut Reader, take: impl FnOnce(&mut Reader) -> Option<T>) -> Option<Option<T>> {
+    if flag(reader)? { take(reader).map(Some) } else { Some(None) }
+}

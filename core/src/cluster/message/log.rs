@@ -1,6 +1,7 @@
 //! The purge log: appending, following; and what workers report.
 
-use super::codec::{Message, millis, position, put_position, put_u64};
+use super::codec::{Message, flag, millis, option, position, put_option, put_position, put_u64};
+use super::policies::{Policies, Watch};
 use crate::binary::{Reader, put, put_len};
 use crate::purge::{Mode, Position, Record, Scope, Sequence};
 use crate::time::Millis;
@@ -47,6 +48,8 @@ pub struct Poll {
     pub wait_for: Millis,
     /// So long after an answer the worker goes on to use its memory without having heard more.
     pub lag_max: Millis,
+    /// Which policy it runs; `None` where it takes up none from the cluster.
+    pub watch: Option<Watch>,
 }
 
 /// What comes after.
@@ -58,6 +61,8 @@ pub struct PollAnswer {
     pub begins_anew: bool,
     /// In order.
     pub records: Vec<Record>,
+    /// Where the worker watches a policy, and the cluster has another generation of it than the worker.
+    pub policies: Option<Policies>,
 }
 
 /// What a worker has counted since its last report.
@@ -101,7 +106,7 @@ impl Message for Purge {
 
     fn read(reader: &mut Reader) -> Option<Self> {
         let who = reader.text()?;
-        let has_token = super::codec::flag(reader)?;
+        let has_token = flag(reader)?;
         let token = Some(reader.bytes()?.to_vec()).filter(|_| has_token);
         let mut purges = Vec::new();
         for _ in 0..reader.list()? {
@@ -146,6 +151,7 @@ impl Message for Poll {
         put_position(out, self.position);
         put_u64(out, self.wait_for.0);
         put_u64(out, self.lag_max.0);
+        put_option(out, self.watch.as_ref(), Watch::put);
     }
 
     fn read(reader: &mut Reader) -> Option<Self> {
@@ -154,6 +160,7 @@ impl Message for Poll {
             position: position(reader)?,
             wait_for: millis(reader)?,
             lag_max: millis(reader)?,
+            watch: option(reader, Watch::take)?,
         })
     }
 }
@@ -169,18 +176,19 @@ impl Message for PollAnswer {
             put_u64(out, record.sequence.0);
             put(out, &record.scope.encode(record.mode));
         }
+        put_option(out, self.policies.as_ref(), Policies::put);
     }
 
     fn read(reader: &mut Reader) -> Option<Self> {
         let position = position(reader)?;
-        let begins_anew = super::codec::flag(reader)?;
+        let begins_anew = flag(reader)?;
         let mut records = Vec::new();
         for _ in 0..reader.list()? {
             let sequence = Sequence(reader.u64()?);
             let (scope, mode) = Scope::decode(&reader.bytes()?)?;
             records.push(Record { sequence, scope, mode });
         }
-        Some(Self { position, begins_anew, records })
+        Some(Self { position, begins_anew, records, policies: option(reader, Policies::take)? })
     }
 }
 
@@ -213,6 +221,7 @@ impl Message for Report {
 
 #[cfg(test)]
 mod tests {
+    use super::super::policies::Pushed;
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -231,11 +240,18 @@ mod tests {
         for answer in denials.into_iter().chain([PurgeAnswer::Done(AT)]) {
             assert_eq!(PurgeAnswer::decode(answer.encode().into()), Some(answer));
         }
-        let poll = Poll { worker: "w".into(), position: AT, wait_for: Millis(1), lag_max: Millis(2) };
-        assert_eq!(Poll::decode(poll.encode().into()), Some(poll));
+        let watch = Watch { name: "shop".into(), generation: 7, refused: Some("no".into()) };
+        for watch in [None, Some(watch)] {
+            let poll = Poll { worker: "w".into(), position: AT, wait_for: Millis(1), lag_max: Millis(2), watch };
+            assert_eq!(Poll::decode(poll.encode().into()), Some(poll));
+        }
         let records = vec![Record { sequence: Sequence(4), scope: Scope::Url("u".into()), mode: Mode::Hard }];
-        let answer = PollAnswer { position: AT, begins_anew: true, records };
-        assert_eq!(PollAnswer::decode(answer.encode().into()), Some(answer));
+        let pushed = Pushed { version: 3, text: "{}".into() };
+        let policies = Policies { generation: 8, active: Some(pushed), shadow: None };
+        for policies in [None, Some(policies)] {
+            let answer = PollAnswer { position: AT, begins_anew: true, records: records.clone(), policies };
+            assert_eq!(PollAnswer::decode(answer.encode().into()), Some(answer));
+        }
         let report =
             Report { worker: "w".into(), counts: vec![("a;b=c".into(), 1)], gauges: vec![("g".into(), u64::MAX)] };
         assert_eq!(Report::decode(report.encode().into()), Some(report));
