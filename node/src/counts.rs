@@ -129,6 +129,26 @@ kinds! {
     }
 }
 
+kinds! {
+    /// What became of changes to policies.
+    PolicyChange {
+        Push = "push",
+        Shadow = "shadow",
+        Rollback = "rollback",
+        Promote = "promote",
+        StopShadow = "stop_shadow",
+        Withdraw = "withdraw",
+        /// It was so already.
+        Unchanged = "unchanged",
+        /// The policy has errors.
+        Invalid = "invalid",
+        /// Another one was in force than whoever pushed took it for, or what was asked for is not there.
+        Conflict = "conflict",
+        Denied = "denied",
+        Failed = "failed",
+    }
+}
+
 /// Counters of one enum.
 #[derive(Debug)]
 pub(crate) struct Tally<const N: usize>([AtomicU64; N]);
@@ -173,6 +193,7 @@ pub(crate) struct Counts {
     pub(crate) served: Tally<2>,
     pub(crate) turned: Tally<12>,
     pub(crate) purges: Tally<6>,
+    pub(crate) policies: Tally<11>,
 }
 
 /// Counters of one name: the label's name, the labels, the numbers.
@@ -201,6 +222,7 @@ impl Counts {
             row(("serves", "outcome", "Stored responses sent as plain HTTP"), &self.served, |_: Served| {}),
             row(("turned_away", "reason", "Requests turned away, by reason"), &self.turned, |_: Turned| {}),
             row(("purges", "what", "Purges by what they name"), &self.purges, |_: Purged| {}),
+            row(("policy_changes", "what", "Changes to policies"), &self.policies, |_: PolicyChange| {}),
         ]
     }
 }
@@ -222,6 +244,7 @@ mod tests {
             Served::LABELS,
             Turned::LABELS,
             Purged::LABELS,
+            PolicyChange::LABELS,
         ];
         assert_eq!(labels, all.iter().map(|labels| labels.len()).sum::<usize>());
     }

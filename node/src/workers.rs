@@ -1,10 +1,10 @@
-//! What this node knows of workers: how far each has heard the purge log, and what it has reported. Bounded: whoever was heard from
+//! What this node knows of workers: how far each has heard the purge log, which policy it runs, and what it has reported. Bounded: whoever was heard from
 //! the longest ago goes first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use larder_core::cluster::message::Report;
+use larder_core::cluster::message::{Report, Watch};
 use larder_core::purge::Position;
 use larder_core::time::{Millis, Timestamp};
 use serde::Serialize;
@@ -26,6 +26,9 @@ const GAUGES_MAX: usize = 256;
 
 /// The longest name of a worker or a series.
 const NAME_BYTES_MAX: usize = 256;
+
+/// The longest reason of a refused policy that is kept, in characters.
+const WHY_CHARS_MAX: usize = 2048;
 
 /// What this node knows of workers.
 #[derive(Debug)]
@@ -50,6 +53,7 @@ struct Worker {
     lag_max: Millis,
     heard: Timestamp,
     polling: u32,
+    watch: Option<Watch>,
     gauges: HashMap<String, u64>,
 }
 
@@ -78,6 +82,26 @@ pub(crate) struct Delivery {
     pub(crate) silent: Vec<String>,
 }
 
+/// How far a generation of a policy has come, by what workers say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Uptake {
+    /// Workers that have taken it up.
+    pub(crate) current: Vec<String>,
+    /// Workers that run another one.
+    pub(crate) behind: Vec<String>,
+    /// Workers that have refused it and go on with what they had.
+    pub(crate) refused: Vec<Refusing>,
+    /// Workers that run another one and were not heard from lately.
+    pub(crate) silent: Vec<String>,
+}
+
+/// A worker that has refused a policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Refusing {
+    pub(crate) worker: String,
+    pub(crate) why: String,
+}
+
 /// What workers have reported, to be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reported {
@@ -95,11 +119,12 @@ impl Workers {
     }
 
     /// A worker polls from a position: it has heard everything up to there.
-    pub(crate) fn polls(&self, name: &str, position: Position, lag_max: Millis, now: Timestamp) {
+    pub(crate) fn polls(&self, name: &str, position: Position, lag_max: Millis, watch: Option<&Watch>, now: Timestamp) {
         let mut known = self.lock();
         if let Some(worker) = known.worker(name, self.workers_max, now) {
             worker.position = position;
             worker.lag_max = lag_max.min(LAG_MAX);
+            worker.watch = watch.filter(|watch| watch.name.len() <= NAME_BYTES_MAX).map(bounded);
             worker.heard = now;
             worker.polling = worker.polling.saturating_add(1);
         }
@@ -191,6 +216,33 @@ impl Workers {
         delivery
     }
 
+    /// Who has which generation of a policy.
+    pub(crate) fn uptake(&self, policy: &str, generation: u64, now: Timestamp) -> Uptake {
+        let known = self.lock();
+        let mut uptake = Uptake::default();
+        for (name, worker) in &known.workers {
+            let Some(watch) = worker.watch.as_ref().filter(|watch| watch.name == policy) else { continue };
+            let has = watch.generation == generation;
+            match (&watch.refused, worker.is_silent(now)) {
+                (Some(why), _) if has => uptake.refused.push(Refusing { worker: name.clone(), why: why.clone() }),
+                (None, _) if has => uptake.current.push(name.clone()),
+                (_, true) => uptake.silent.push(name.clone()),
+                (_, false) => uptake.behind.push(name.clone()),
+            }
+        }
+        for list in [&mut uptake.current, &mut uptake.behind, &mut uptake.silent] {
+            list.sort();
+        }
+        uptake.refused.sort();
+        uptake
+    }
+
+    /// The names of policies that workers would take up.
+    pub(crate) fn watched(&self) -> BTreeSet<String> {
+        let known = self.lock();
+        known.workers.values().filter_map(|worker| Some(worker.watch.as_ref()?.name.clone())).collect()
+    }
+
     /// Wakes with the next poll.
     pub(crate) fn changed(&self) -> &Notify {
         &self.changed
@@ -223,6 +275,11 @@ impl Known {
     }
 }
 
+fn bounded(watch: &Watch) -> Watch {
+    let refused = watch.refused.as_ref().map(|why| why.chars().take(WHY_CHARS_MAX).collect());
+    Watch { refused, ..watch.clone() }
+}
+
 impl Worker {
     fn is_silent(&self, now: Timestamp) -> bool {
         self.polling == 0 && now.since(self.heard).0 > self.lag_max.0.saturating_add(UNDER_WAY.0)
@@ -241,11 +298,11 @@ mod tests {
     #[test]
     fn delivery_tells_who_has_heard_who_has_not_and_who_is_silent() {
         let workers = Workers::new(8, 8);
-        workers.polls("a", at(3), Millis(9000), Timestamp(0));
-        workers.polls("b", at(2), Millis(9000), Timestamp(0));
-        workers.polls("c", at(2), Millis(9000), Timestamp(0));
+        workers.polls("a", at(3), Millis(9000), None, Timestamp(0));
+        workers.polls("b", at(2), Millis(9000), None, Timestamp(0));
+        workers.polls("c", at(2), Millis(9000), None, Timestamp(0));
         workers.polled("c", Timestamp(0));
-        workers.polls("d", Position { log: 2, sequence: Sequence(9) }, Millis(9000), Timestamp(0));
+        workers.polls("d", Position { log: 2, sequence: Sequence(9) }, Millis(9000), None, Timestamp(0));
         let delivery = workers.delivery(at(3), Timestamp(10_001));
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(delivery.confirmed, names(&["a"]));
@@ -254,15 +311,44 @@ mod tests {
     }
 
     #[test]
+    fn uptake_tells_who_has_a_policy_who_refused_it_and_who_is_behind() {
+        let workers = Workers::new(8, 8);
+        let watch = |generation, refused: Option<&str>| Watch {
+            name: "shop".into(),
+            generation,
+            refused: refused.map(ToOwned::to_owned),
+        };
+        let other = Watch { name: "other".into(), ..watch(7, None) };
+        let long = "x".repeat(9999);
+        for (name, watch) in [
+            ("a", Some(watch(7, None))),
+            ("b", Some(watch(6, None))),
+            ("c", Some(watch(7, Some(&long)))),
+            ("d", Some(watch(6, Some("an older one")))),
+            ("e", Some(other)),
+            ("f", None),
+            ("g", Some(watch(0, None))),
+        ] {
+            workers.polls(name, at(1), Millis(5000), watch.as_ref(), Timestamp(0));
+        }
+        workers.polled("g", Timestamp(0));
+        let uptake = workers.uptake("shop", 7, Timestamp(60_000));
+        assert_eq!((&uptake.current[..], &uptake.silent[..]), (&["a".to_owned()][..], &["g".to_owned()][..]));
+        assert_eq!(uptake.behind, ["b", "d"]);
+        assert_eq!(uptake.refused, [Refusing { worker: "c".into(), why: "x".repeat(WHY_CHARS_MAX) }]);
+        assert_eq!(workers.watched().into_iter().collect::<Vec<_>>(), ["other", "shop"]);
+    }
+
+    #[test]
     fn the_table_is_bounded_and_the_longest_silent_goes() {
         let workers = Workers::new(2, 8);
         for (at_ms, name) in ["a", "b", "c"].iter().enumerate() {
-            workers.polls(name, at(1), Millis(9000), Timestamp(at_ms as u64));
+            workers.polls(name, at(1), Millis(9000), None, Timestamp(at_ms as u64));
             workers.polled(name, Timestamp(at_ms as u64));
         }
         let names: Vec<String> = workers.shown(Timestamp(5)).into_iter().map(|shown| shown.name).collect();
         assert_eq!(names, ["b", "c"]);
-        workers.polls(&"long".repeat(100), at(1), Millis(9000), Timestamp(0));
+        workers.polls(&"long".repeat(100), at(1), Millis(9000), None, Timestamp(0));
         assert_eq!(workers.shown(Timestamp(5)).len(), 2);
     }
 

@@ -50,7 +50,7 @@ fn summed(shared: &Arc<Shared>, asked: &Asked) -> Result<Response, Problem> {
         return Err(Problem::not_found("this node keeps no analytics"));
     };
     let held = analytics.held(asked.range.resolution, asked.steps.from_ms, asked.steps.until_ms());
-    Ok(Json(summary(&held, asked, &shared.targets)).into_response())
+    Ok(Json(summary(&held, asked, &shared.policies.targets())).into_response())
 }
 
 impl Wanted {

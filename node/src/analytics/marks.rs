@@ -1,4 +1,4 @@
-//! What happened, on the time axis: purges, and when the node started and stopped. What happens in one second is one mark.
+//! What happened, on the time axis: purges, changes of policies, and when the node started and stopped. What happens in one second is one mark.
 
 use std::collections::VecDeque;
 
@@ -26,6 +26,8 @@ pub(crate) enum Happened {
     Purge,
     /// The purge log is another one: all that was stored before counts as purged.
     OtherLog,
+    /// A policy was pushed, or what is in force under a name changed otherwise.
+    Policy,
 }
 
 /// A mark: what happened in one second.
@@ -38,7 +40,7 @@ pub(crate) struct Mark {
     pub(crate) count: u64,
     /// How many of these purges were soft.
     pub(crate) soft: u64,
-    /// The first few: `tag product:7`.
+    /// The first few: `tag product:7`, `shop: version 3 pushed`.
     pub(crate) what: Vec<String>,
     /// Who asked, as far as this node knows.
     pub(crate) who: Vec<String>,
@@ -55,6 +57,12 @@ impl Mark {
         let cut = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect();
         let (what, who) = (vec![cut(what)], who.map(cut).into_iter().collect());
         Self { soft: soft.into(), what, who, ..Self::new(at_ms, Happened::Purge) }
+    }
+
+    /// A change of a policy.
+    pub(crate) fn policy(at_ms: u64, what: &str, who: &str) -> Self {
+        let cut = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect();
+        Self { what: vec![cut(what)], who: vec![cut(who)], ..Self::new(at_ms, Happened::Policy) }
     }
 
     fn is_like(&self, other: &Self) -> bool {
@@ -82,6 +90,7 @@ impl Mark {
             Happened::Stop => 1,
             Happened::Purge => 2,
             Happened::OtherLog => 3,
+            Happened::Policy => 4,
         });
         out.extend_from_slice(&self.count.to_le_bytes());
         out.extend_from_slice(&self.soft.to_le_bytes());
@@ -100,6 +109,7 @@ impl Mark {
             1 => Happened::Stop,
             2 => Happened::Purge,
             3 => Happened::OtherLog,
+            4 => Happened::Policy,
             _ => return None,
         };
         let (count, soft) = (reader.u64()?, reader.u64()?);
@@ -185,6 +195,8 @@ mod tests {
 
     #[test]
     fn marks_come_back_as_they_were_and_nothing_else_does() {
+        let change = Mark::policy(5999, "shop: version 3 pushed", "ci");
+        assert_eq!(Mark::decode(&change.encode()), Some(change));
         let mark = Mark::purge(5000, &"tag ü".repeat(999), true, Some("ann"));
         let bytes = mark.encode();
         assert_eq!(Mark::decode(&bytes), Some(mark));

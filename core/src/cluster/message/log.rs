@@ -86,6 +86,17 @@ impl Poll {
     pub const PATH: &str = "/larder/poll";
 }
 
+impl PollAnswer {
+    /// The message up to its policies, which are the last in it. With [`Policies::encode_back`] after it, it is whole: a node that tells many
+    /// workers of a policy has that in memory once.
+    pub fn encode_front(&self) -> Vec<u8> {
+        let mut front = Self { policies: None, ..self.clone() }.encode();
+        // That there are none.
+        front.pop();
+        front
+    }
+}
+
 impl Report {
     /// Where it is sent.
     pub const PATH: &str = "/larder/report";
@@ -250,6 +261,9 @@ mod tests {
         let policies = Policies { generation: 8, active: Some(pushed), shadow: None };
         for policies in [None, Some(policies)] {
             let answer = PollAnswer { position: AT, begins_anew: true, records: records.clone(), policies };
+            if let Some(policies) = &answer.policies {
+                assert_eq!([answer.encode_front(), policies.encode_back()].concat(), answer.encode());
+            }
             assert_eq!(PollAnswer::decode(answer.encode().into()), Some(answer));
         }
         let report =
