@@ -7,7 +7,7 @@
 //! step; the oldest steps go), marks. On disk, where there is a folder, at most twice the bytes.
 //!
 //! Map: `resolution` (lengths of steps and ranges), `names`, `column`, `ring`, `marks` (what is held); `disk/` (what survives a restart);
-//! `sampling` (what is taken up every second); `summary/` (what is made of it for those who ask); `targets`.
+//! `sampling` (what is taken up every second); `since` (sums since a time); `summary/` (what is made of it for those who ask); `targets`.
 
 mod column;
 mod disk;
@@ -16,6 +16,7 @@ mod names;
 mod resolution;
 mod ring;
 pub(crate) mod sampling;
+mod since;
 pub(crate) mod summary;
 mod targets;
 mod varint;
@@ -36,6 +37,8 @@ pub(crate) use self::names::{Kind, Series};
 use self::resolution::RESOLUTIONS;
 pub(crate) use self::resolution::{RANGES, Range};
 use self::ring::Ring;
+pub(crate) use self::since::Grown;
+pub(crate) use self::summary::{Means, means};
 pub use self::targets::Targets;
 
 /// Between two looks for series that are no longer used, where there is no room for new ones.

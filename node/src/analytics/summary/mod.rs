@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use self::labels::{Family, Labels};
+pub(crate) use self::outcome::{Means, means};
 use self::sums::{Steps, Sums};
 use super::marks::Mark;
 use super::names::{Kind, Series};
