@@ -8,6 +8,7 @@ mod hostile;
 mod limits;
 mod log;
 mod lookups;
+mod policies;
 mod purges;
 mod serving;
 mod stores;
