@@ -60,6 +60,8 @@ enum Command {
     /// Add to an OpenAPI document what the cache does to each operation
     #[command(name = "openapi")]
     OpenApi(openapi::Options),
+    /// Ship policies to the cluster: push, list, diff, roll back, run in the shadow
+    Policy(Box<policy::Options>),
     /// Run the cache as a reverse proxy of its own, in front of any origin
     Proxy(Box<proxy::Options>),
     /// Purge what the cluster and every Envoy have stored, and wait until all have heard
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Command::Man(options) => shell::man(&options, Options::command()),
         Command::Node(options) => node::run(*options),
         Command::OpenApi(options) => openapi::run(&options),
+        Command::Policy(options) => policy::run(&options),
         Command::Proxy(options) => proxy::run(*options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),

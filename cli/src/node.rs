@@ -47,6 +47,10 @@ pub struct Options {
     #[arg(long, value_name = "URL")]
     log: Option<String>,
 
+    /// Where pushed policies are kept: memory:, disk:/folder, redis://host [default: as the log]
+    #[arg(long = "policies", value_name = "URL")]
+    policy_store: Option<String>,
+
     /// Tokens for the admin plane, as `larder node token` makes them; without, it listens on loopback only
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
@@ -55,7 +59,7 @@ pub struct Options {
     #[arg(long, value_name = "FOLDER")]
     analytics: Option<PathBuf>,
 
-    /// A policy whose target_hit_ratio the dashboard holds figures against; may be given more than once
+    /// A policy whose target_hit_ratio the dashboard holds figures against, until one of its name is pushed; may be given more than once
     #[arg(long = "policy", value_name = "FILE")]
     policies: Vec<PathBuf>,
 
@@ -63,7 +67,7 @@ pub struct Options {
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     limits: Vec<String>,
 
-    /// All of this as JSON: {"listen", "admin", "store", "log", "tokens", "analytics", "policies": […], "limits": {…}}
+    /// All of this as JSON: {"listen", "admin", "store", "log", "policy_store", "tokens", "analytics", "policies": […], "limits": {…}}
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -90,6 +94,7 @@ struct File {
     admin: Option<SocketAddr>,
     store: Option<String>,
     log: Option<String>,
+    policy_store: Option<String>,
     tokens: Option<PathBuf>,
     analytics: Option<PathBuf>,
     policies: Vec<PathBuf>,
@@ -130,7 +135,7 @@ async fn serve(options: Options) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 2])> {
+async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 3])> {
     let file = options.config.as_deref().map(read).transpose()?.unwrap_or_default();
     let store_url = options.store.or(file.store).unwrap_or_else(|| STORE.to_owned());
     let log_url = match options.log.or(file.log) {
@@ -160,13 +165,17 @@ async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 
     let analytics = options.analytics.or(file.analytics).or_else(|| analytics::beside(&store_url));
     let store = larder_node::store::open(&store_url).await.context("cannot open the store")?;
     let log = larder_node::log::open(&log_url).await?;
-    let kinds = [store.kind(), log.kind()];
+    let pushed_url =
+        options.policy_store.or(file.policy_store).unwrap_or_else(|| larder_node::policies::beside(&log_url));
+    let pushed = larder_node::policies::open(&pushed_url).await?;
+    let kinds = [store.kind(), log.kind(), pushed.kind()];
     let default = |text: &str| text.parse::<SocketAddr>().context("a default address");
     let config = Config {
         data: options.listen.or(file.listen).map_or_else(|| default(DATA), Ok)?,
         admin: Some(options.admin.or(file.admin).map_or_else(|| default(ADMIN), Ok)?),
         store,
         log,
+        policies: pushed,
         tokens,
         analytics,
         targets: Targets::of(&policies),
@@ -186,13 +195,17 @@ fn policy(file: &Path) -> anyhow::Result<Policy> {
     Policy::parse(&text).with_context(|| format!("{} is no policy", file.display()))
 }
 
-fn say(node: &Running, [store, log]: &[&str; 2], json: bool) -> anyhow::Result<()> {
+fn say(node: &Running, [store, log, policies]: &[&str; 3], json: bool) -> anyhow::Result<()> {
     let admin = node.admin.map(|admin| admin.to_string());
     let line = if json {
-        json!({ "data": node.data.to_string(), "admin": admin, "store": store, "log": log }).to_string()
+        json!({ "data": node.data.to_string(), "admin": admin, "store": store, "log": log, "policies": policies })
+            .to_string()
     } else {
         let admin = admin.unwrap_or_else(|| "nowhere".to_owned());
-        format!("listening on {} for workers, on {admin} for operators; store {store}, purge log {log}", node.data)
+        format!(
+            "listening on {} for workers, on {admin} for operators; store {store}, purge log {log}, policies {policies}",
+            node.data
+        )
     };
     paint::say(&format!("{line}\n"))
 }

@@ -1,6 +1,7 @@
 //! The `larder` command, run as people and supervisors run it.
 
 mod node;
+mod policy;
 mod proxy;
 mod purge;
 mod restart;
