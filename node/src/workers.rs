@@ -276,7 +276,9 @@ impl Known {
 }
 
 fn bounded(watch: &Watch) -> Watch {
-    let refused = watch.refused.as_ref().map(|why| why.chars().take(WHY_CHARS_MAX).collect());
+    // It is shown on terminals: no more than lines is taken from whoever speaks here.
+    let clean = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    let refused = watch.refused.as_ref().map(|why| why.chars().map(clean).take(WHY_CHARS_MAX).collect());
     Watch { refused, ..watch.clone() }
 }
 

@@ -88,14 +88,13 @@ impl Delivery {
         }
         for refusing in refused {
             let (worker, why) = (text(at(refusing, "/worker")), text(at(refusing, "/why")));
-            lines.push(format!("{}: {why}", paint.bad(&format!("refused by {worker}"))));
+            let mut why = why.lines();
+            lines.push(format!("{}: {}", paint.bad(&format!("refused by {worker}")), why.next().unwrap_or_default()));
+            lines.extend(why.map(|line| format!("  {line}")));
         }
         lines.extend(behind.iter().map(|worker| format!("not yet: {}", text(worker))));
         if !silent.is_empty() {
-            lines.push(format!(
-                "{} were not heard from lately: they get it when they are heard from again",
-                silent.len()
-            ));
+            lines.push(format!("not heard from lately: {}; they get it with their next poll", silent.len()));
         }
         lines
     }

@@ -221,11 +221,14 @@ fn a_shadow_is_reported_on_promoted_and_ended() {
     let said = stdout(&safe);
     let row = said.lines().find(|line| line.starts_with("items")).expect("a row");
     assert!(row.contains("25.0%") && row.contains("75.0%") && row.contains("20 KiB"), "{said}");
-    assert!(said.contains("safe: ") && said.contains("1 answers would have been older"), "{said}");
+    assert!(said.contains("safe: ") && said.contains("older answers than clients got: 1 (staler)"), "{said}");
     reports(&[("larder_shadow_differs_total;policy=shop;route=items;reason=identity", 2)]);
     let unsafe_one = node.run(&["policy", "shadow", "shop", "--report"]);
     assert_eq!(unsafe_one.status.code(), Some(1), "{unsafe_one:?}");
-    assert!(stdout(&unsafe_one).contains("not safe: 2 answers would have been shared"), "{unsafe_one:?}");
+    assert!(
+        stdout(&unsafe_one).contains("not safe: answers shared that are not shared now: 2 (identity)"),
+        "{unsafe_one:?}"
+    );
     let said = json(&node.run(&["policy", "shadow", "shop", "--report", "--json"]));
     assert_eq!((&said["safe"], &said["totals"]["shadow"]["hits"]), (&false.into(), &3.into()));
 

@@ -121,7 +121,7 @@ async fn a_store_may_be_opened_before_its_redis_is_there_and_a_password_is_never
     let server = Server::redis(&["--requirepass", "s3cret"]);
     server.kill();
     let store = open(&format!("redis://:s3cret@127.0.0.1:{}", server.port)).await.expect("a store");
-    let refused = store.records(None).await.err().expect("nobody is there");
+    let refused = store.records(None).await.expect_err("nobody is there");
     assert!(matches!(refused, PoliciesError::Unreachable { .. }) && !refused.to_string().contains("s3cret"));
     server.start_again();
     answers(&*store).await;
