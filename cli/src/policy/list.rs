@@ -80,11 +80,14 @@ fn row(policy: &Value) -> Vec<String> {
     ]
 }
 
-/// `3 of 4 have it, 1 refused`
+/// `3 of 4 have it, 1 refused`; `none` where no worker takes it up.
 pub fn workers(policy: &Value) -> String {
     let [current, behind, refused, silent] = ["current", "behind", "refused", "silent"]
         .map(|state| at(policy, &format!("/workers/{state}")).as_u64().unwrap_or_default());
-    let mut said = format!("{current} of {} have it", current + behind + refused);
+    let mut said = match current + behind + refused {
+        0 => "none".to_owned(),
+        heard => format!("{current} of {heard} have it"),
+    };
     for (number, word) in [(refused, "refused"), (silent, "silent")] {
         if number > 0 {
             said.push_str(&format!(", {number} {word}"));

@@ -88,7 +88,7 @@ pub fn run(options: &Options) -> anyhow::Result<End> {
         return Ok(End::Done);
     }
     let paint = Paint::of_stdout();
-    let mut lines = vec![paint.strong(&format!("{}: {}", options.name, workers(&known)))];
+    let mut lines = vec![paint.strong(&format!("{}: workers: {}", options.name, workers(&known)))];
     let (changed, by) = (at(&known, "/changed"), text(at(&known, "/changed/by")));
     lines.push(format!(
         "last change: {} by {by}, {}",
