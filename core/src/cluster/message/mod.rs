@@ -23,5 +23,5 @@ mod lookup;
 
 pub use codec::Message;
 pub use fill::{Freshen, Refusal, Release, Store, StoreAnswer};
-pub use log::{Denial, Poll, PollAnswer, Purge, PurgeAnswer, Report};
+pub use log::{Denial, Poll, PollAnswer, Purge, PurgeAnswer, Report, ReportedKey};
 pub use lookup::{Found, Lookup, LookupAnswer};
