@@ -157,6 +157,9 @@ impl Node {
         let (stop, stopping) = watch::channel(false);
         let mut shared = parts.shared(data.to_string(), tokens, stopping);
         (shared.analytics, shared.targets) = (Some(analytics), targets);
+        if let Some(analytics) = shared.analytics.as_ref().filter(|_| shared.following.log().board().is_some()) {
+            analytics.share_as(&shared.name, getrandom::u64()?);
+        }
         let shared = Arc::new(shared);
         let following = shared.following.clone();
         let mut planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
@@ -165,7 +168,8 @@ impl Node {
         let purged = sampled.analytics.as_ref().map(|analytics| analytics::sampling::begin(&sampled, analytics));
         planes.push(tokio::spawn(async move {
             if let Some((analytics, purged)) = sampled.analytics.as_ref().zip(purged) {
-                analytics::sampling::sample(&sampled, analytics, purged).await;
+                let sample = analytics::sampling::sample(&sampled, analytics, purged);
+                tokio::join!(sample, analytics::sharing::share(&sampled, analytics));
             }
         }));
         let follower = tokio::spawn(async move { following.follow().await });

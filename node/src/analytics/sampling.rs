@@ -103,7 +103,7 @@ impl<'a> Sampling<'a> {
         ];
         self.analytics.gauges(own.into_iter().filter_map(|(name, value)| Some((name, value?))), now);
         let reported = self.shared.workers.reported(now).gauges;
-        self.analytics.gauges(reported.iter().map(|(name, value)| (name.as_str(), *value)), now);
+        self.analytics.reported_gauges(reported.iter().map(|(name, value)| (name.as_str(), *value)), now);
     }
 
     /// Purges that came into the log, whoever asked for them.

@@ -9,7 +9,12 @@ mod limits;
 mod log;
 mod lookups;
 mod purges;
+#[cfg(feature = "redis")]
+#[path = "../servers/mod.rs"]
+mod servers;
 mod serving;
+#[cfg(feature = "redis")]
+mod sharing;
 mod stores;
 mod support;
 mod variants;
