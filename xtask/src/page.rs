@@ -1,8 +1,9 @@
 //! The dashboard's page: its tools by npm, as its lock file has them, and what is built of it.
 
+use std::fs;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::{paths, process};
 
@@ -16,6 +17,21 @@ pub fn npm(words: &[&str]) -> Command {
 /// Brings the tools. Nothing that comes with them is run.
 pub fn install() -> Command {
     npm(&["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+}
+
+/// Runs the page's tests; those whose name matches, where there is a filter. As `npm test` does, which takes no filter.
+pub fn tests(filter: Option<&str>) -> Result<Command> {
+    let dashboard = paths::root().join("dashboard");
+    let mut node = Command::new("node");
+    node.arg("--test").args(filter.map(|filter| format!("--test-name-pattern={filter}")));
+    for entry in fs::read_dir(dashboard.join("tests")).context("the dashboard has no tests")? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(".test.mjs") {
+            node.arg(path);
+        }
+    }
+    node.current_dir(dashboard);
+    Ok(node)
 }
 
 /// Builds `dashboard/dist`, which the node has in its binary, where npm is there. Says whether it was; it is checked in, so that

@@ -120,10 +120,7 @@ fn dashboard(run: &mut Run<'_>) -> Result<()> {
         && run.command("npm", Kind::Check, &mut page::install())
         && run.command("page", Kind::Check, &mut page::npm(&["run", "check"]))
     {
-        let mut command = page::npm(&["test", "--", "--test-reporter=tap"]);
-        if let Some(filter) = &run.args.filter {
-            command.arg(format!("--test-name-pattern={filter}"));
-        }
+        let mut command = page::tests(run.args.filter.as_deref())?;
         command.env("LARDER_BIN", paths::target().join("debug/larder"));
         run.command("dashboard", Kind::NodeTests, &mut command);
     }
