@@ -399,7 +399,7 @@ describe("policies and warming", () => {
       assert.deepEqual(asked.shift(), ["POST", "/v1/warming", null, null]);
       assert.deepEqual(await axe(page), []);
       await page.setViewportSize(NARROW);
-      assert.equal(await overflow(page), 0);
+      await until(async () => (await overflow(page)) === 0);
       assert.deepEqual(await axe(page), []);
       await closed(page, node, [/status of 422/]);
     });
