@@ -333,6 +333,14 @@ async function operated(page, asked) {
       { url: "http://shop.example/gone", last: { at_ms: Date.now() - 5000, outcome: "failed", detail: "503" }, next_ms: null },
     ],
   };
+  // What happened is in the node's own answer.
+  await page.context().route(/\/v1\/analytics/, async (route) => {
+    const response = await route.fetch();
+    const said = await response.json();
+    const mark = (kind, what, who, seconds) => ({ at_ms: Math.floor(said.now_ms / 1000 - seconds) * 1000, kind, count: 1, soft: 0, what: [what], who });
+    said.marks.push(mark("policy", "shop: version 3", ["ci"], 9), mark("warm", "2 URLs", [], 5));
+    return route.fulfill({ response, json: said });
+  });
   await page.context().route(/\/v1\/(policies|warming)/, async (route) => {
     const request = route.request();
     const { pathname, search } = new URL(request.url());
@@ -397,6 +405,22 @@ describe("policies and warming", () => {
       await page.getByRole("button", { name: "Warm now" }).click();
       await shows(page, "#warming .result", "Begun.");
       assert.deepEqual(asked.shift(), ["POST", "/v1/warming", null, null]);
+      const happened = (kind) => page.locator(`[data-mark=${kind}] td`).allTextContents();
+      assert.deepEqual(await happened("policy"), ["Policy changed", "shop: version 3", "ci"]);
+      assert.deepEqual(await happened("warm"), ["Warmed", "2 URLs", ""]);
+      // They are on the time axis, where the keys find them.
+      await reported(node, 1);
+      await page.getByRole("group", { name: /^Requests by outcome/ }).focus();
+      await until(async () => {
+        await page.keyboard.press("End");
+        for (let step = 0; step < 15; step += 1) {
+          if (/Policy changed: shop: version 3/.test(await page.locator("#chart-traffic .readout").textContent())) {
+            return true;
+          }
+          await page.keyboard.press("ArrowLeft");
+        }
+        return false;
+      });
       assert.deepEqual(await axe(page), []);
       await page.setViewportSize(NARROW);
       await until(async () => (await overflow(page)) === 0);

@@ -6,12 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use larder_core::cluster::message::Report;
 use larder_core::purge::Position;
-use larder_core::tally::DURATION;
+use larder_core::tally::{DURATION, over_routes};
 use larder_core::time::{Millis, Timestamp};
 use serde::Serialize;
 use tokio::sync::Notify;
-
-use crate::analytics::summary::over_routes;
 
 /// Whoever does not poll and was not heard from for longer than it said it would use its memory, and the time that an answer may
 /// have been under way, does not use it any more: nobody waits for it to confirm a purge.

@@ -11,8 +11,8 @@ use larder_core::cluster::message::ReportedKey;
 #[cfg(feature = "metrics")]
 use larder_core::policy::Policy;
 #[cfg(feature = "metrics")]
-use larder_core::tally::{Bucket, Count, Outcome};
-use larder_core::tally::{labels, series};
+use larder_core::tally::{Bucket, Outcome};
+use larder_core::tally::{Count, labels, over_routes, series};
 use larder_core::time::{Millis, Timestamp};
 
 use crate::cache::Inner;
@@ -64,6 +64,9 @@ impl Telemetry {
             self.count(&inner.policy, rules, count, sum);
             if for_cluster {
                 let name = series(&inner.policy, rules, count);
+                // A report that is full had better have what was counted, and how long requests took summed over routes.
+                let is_crowded = known.counts.len() >= SERIES_MAX / 2 && !known.counts.contains_key(&name);
+                let name = if is_crowded && matches!(count, Count::Took(..)) { over_routes(&name) } else { name };
                 if known.counts.len() < SERIES_MAX || known.counts.contains_key(&name) {
                     let known = known.counts.entry(name).or_default();
                     *known = known.saturating_add(sum);

@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use larder_core::cluster::message::ReportedKey;
-use larder_core::tally::{Bucket, Count, Outcome, labels, series};
+use larder_core::tally::{Bucket, Count, Outcome, labels, over_routes, series};
 use larder_core::{Policy, Worker};
 
 use crate::raw::{self, Metric};
@@ -38,7 +38,11 @@ pub fn send(policy: &Policy, worker: &mut Worker) {
                 _ => add(&name(policy, index, count), sum),
             }
             if worker.cluster.is_some() {
-                report(&series(policy, index, count), sum);
+                let name = series(policy, index, count);
+                match count {
+                    Count::Took(..) if is_crowded(&name) => report(&over_routes(&name), sum),
+                    _ => report(&name, sum),
+                }
             }
         }
         let keys = worker.tally.take_keys();
@@ -72,6 +76,11 @@ pub fn report(name: &str, sum: u64) {
             reported.insert(name.to_owned(), sum);
         }
     });
+}
+
+/// Whether a report is so full that how long requests took is better summed over routes than what was counted left out.
+fn is_crowded(name: &str) -> bool {
+    REPORTED.with_borrow(|reported| reported.len() >= SERIES_MAX / 2 && !reported.contains_key(name))
 }
 
 /// Notes URLs for the cluster. What was noted before and has not been taken stays, as far as there is room.

@@ -7,7 +7,7 @@ mod took;
 use std::collections::BTreeMap;
 
 pub use self::keys::{KeyCount, Keys};
-pub use self::series::{DURATION, labels, series};
+pub use self::series::{DURATION, labels, over_routes, series};
 pub use self::took::{BUCKETS, Bucket};
 
 use crate::cluster::CallFailure;

@@ -21,6 +21,13 @@ pub fn series(policy: &Policy, rules: usize, count: Count) -> String {
     text
 }
 
+/// A series without the labels of its route: what several routes have in common.
+pub fn over_routes(series: &str) -> String {
+    let of_route = ["route=", "class=", "host="];
+    let parts = series.split(';').filter(|part| !of_route.iter().any(|label| part.starts_with(label)));
+    parts.collect::<Vec<_>>().join(";")
+}
+
 /// The labels of rules: `;policy=shop;route=items;class=catalog;host=*.example.com`.
 pub fn labels(policy: &Policy, rules: usize) -> String {
     let mut text = String::new();
@@ -89,6 +96,8 @@ mod tests {
         ] {
             assert_eq!(series(&policy, rules, count), want);
         }
+        let over = over_routes(&series(&policy, 0, took));
+        assert_eq!(over, "larder_request_duration_total;policy=sh-op;outcome=hit;within=5");
     }
 
     #[test]

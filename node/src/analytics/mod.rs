@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use larder_core::cluster::message::Report;
-use larder_core::tally::DURATION;
+use larder_core::tally::{DURATION, over_routes};
 use larder_core::time::Timestamp;
 
 pub(crate) use self::column::Column;
@@ -36,8 +36,8 @@ pub use self::disk::OpenError;
 use self::disk::{Batch, Disk, Found};
 pub(crate) use self::keys::KeySum;
 use self::keys::TopKeys;
-pub(crate) use self::marks::Mark;
 use self::marks::Marks;
+pub(crate) use self::marks::{Happened, Mark};
 use self::names::Names;
 pub(crate) use self::names::{Kind, Series};
 use self::resolution::RESOLUTIONS;
@@ -84,6 +84,8 @@ pub(crate) struct Held {
     pub(crate) oldest_ms: Option<u64>,
     /// Values that were left out because there was no room for their series.
     pub(crate) not_taken: u64,
+    /// Seconds that were not shared with other nodes.
+    pub(crate) not_shared: u64,
 }
 
 /// The folder that goes with a store's URL: beside it, where that is on disk.
@@ -226,6 +228,7 @@ impl Analytics {
             nodes: state.sharing.as_ref().map(|sharing| sharing.nodes(until_ms)).unwrap_or_default(),
             oldest_ms: ring.and_then(Ring::oldest_ms),
             not_taken: state.not_taken,
+            not_shared: state.sharing.as_ref().map_or(0, |sharing| sharing.not_shared),
         }
     }
 
@@ -262,7 +265,7 @@ impl State {
     /// is counted of other routes, it is summed over routes.
     fn number(&mut self, kind: Kind, name: &str) -> Option<u32> {
         if name.starts_with(DURATION) && self.names.is_crowded() && !self.names.knows(kind, name) {
-            return self.names.number(kind, &summary::over_routes(name));
+            return self.names.number(kind, &over_routes(name));
         }
         self.names.number(kind, name)
     }

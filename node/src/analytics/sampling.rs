@@ -8,8 +8,7 @@ use larder_core::purge::{Mode, Position, Scope, Sequence};
 use larder_core::time::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::marks::Happened;
-use super::{Analytics, Mark};
+use super::{Analytics, Happened, Mark};
 use crate::log::{LogId, Read};
 use crate::purging::{self, By};
 use crate::shared::Shared;

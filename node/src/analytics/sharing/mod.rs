@@ -35,7 +35,7 @@ const PAGE: usize = 128;
 const PAGES_MAX: usize = 64;
 
 /// The longest entry: what is longer is left out.
-const ENTRY_BYTES_MAX: usize = 4 << 20;
+const ENTRY_BYTES_MAX: usize = 1 << 20;
 
 /// Nodes, each time that they have started, whose entries are told apart.
 const RUNS_MAX: usize = 256;

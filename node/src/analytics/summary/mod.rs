@@ -92,6 +92,8 @@ pub(crate) struct Summary {
     marks: Vec<Mark>,
     /// Values left out because there was no room for their series, since the node started.
     not_taken: u64,
+    /// Seconds of this node that others have not heard of, since it started.
+    not_shared: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -273,6 +275,7 @@ pub(crate) fn summary(held: &Held, asked: &Asked, targets: &Targets) -> Summary 
         node,
         marks: marks(held, steps),
         not_taken: held.not_taken,
+        not_shared: held.not_shared,
     }
 }
 
@@ -287,13 +290,6 @@ impl Asked {
 /// The hosts in a label.
 fn listed(hosts: &str) -> impl Iterator<Item = &str> {
     hosts.split(',').filter(|host| !host.is_empty() && *host != "...")
-}
-
-/// The name of a series without route, class and host.
-pub(crate) fn over_routes(name: &str) -> String {
-    let dropped = ["route=", "class=", "host="];
-    let parts = name.split(';').filter(|part| !dropped.iter().any(|label| part.starts_with(label)));
-    parts.collect::<Vec<_>>().join(";")
 }
 
 fn keys(held: &Held, asked: &Asked) -> Vec<Key> {

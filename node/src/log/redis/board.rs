@@ -13,6 +13,12 @@ use crate::redis_link::Pool;
 /// Entries that are kept, roughly: Redis trims whole blocks. Ten minutes of three busy nodes.
 const KEEP: usize = 2_000;
 
+/// Their bytes, roughly: where entries are long, fewer are kept.
+const KEEP_BYTES: usize = 64 << 20;
+
+/// However long entries are, so many are kept: who reads once a second misses none.
+const KEEP_MIN: usize = 60;
+
 /// A stream's entry as Redis hands it out: its place, and names and values in turn.
 type Row = (String, Vec<Vec<u8>>);
 
@@ -32,9 +38,10 @@ impl RedisBoard {
 #[async_trait]
 impl Board for RedisBoard {
     async fn post(&self, entry: &[u8]) -> Result<(), LogError> {
+        let keep = KEEP_BYTES.checked_div(entry.len()).unwrap_or(KEEP).clamp(KEEP_MIN, KEEP);
         let add = |mut way| {
             let mut add = cmd("XADD");
-            add.arg(&self.stream).arg("MAXLEN").arg("~").arg(KEEP).arg("*").arg("e").arg(entry);
+            add.arg(&self.stream).arg("MAXLEN").arg("~").arg(keep).arg("*").arg("e").arg(entry);
             async move { add.query_async(&mut way).await }
         };
         let added: Result<String, _> = self.pool.send(self.timeout, add).await;
