@@ -46,7 +46,7 @@ impl Worker {
             shelf: Shelf::new(shelf_bytes_max, seed),
             flights: Flights::new(seed ^ 0x9e37_79b9_7f4a_7c15),
             purges: Purges::new(PURGES_MAX, FixedState::with_seed(seed.rotate_left(32))),
-            tally: Tally::default(),
+            tally: Tally::new(seed.rotate_left(16)),
             edge: Edge::default(),
             follows: false,
             cluster: None,

@@ -400,6 +400,55 @@ fn what_was_counted_is_reported_and_counts_of_a_lost_report_go_along_with_the_ne
     assert!(!host.calls().iter().any(|call| call.path() == Report::PATH), "nothing new, nothing said");
 }
 
+#[test]
+fn a_report_says_how_long_requests_took_what_the_origin_sent_and_which_urls_were_asked_for() {
+    let mut cluster = Cluster::start();
+    let mut host = following(&mut cluster);
+    let stream = get(&mut host, &mut cluster, "/items/1?a=b");
+    host.advance(Duration::from_millis(30));
+    host.respond(stream, answer("0123456789"));
+    for _ in 0..3 {
+        assert_eq!(stored(&mut host, &mut cluster, "/items/1?a=b").as_deref(), Some("0123456789"));
+    }
+    // Neither one user's response nor what passes the cache by is for a list of URLs; their bytes count.
+    for (path, request) in [
+        ("/items/2", Request::get("/items/2").header("authorization", "Bearer x")),
+        ("/items/3", Request::new("POST", "/items/3")),
+    ] {
+        let stream = host.request(0, request);
+        cluster.carry(&mut host);
+        assert!(host.upstream(stream).is_some(), "{path}");
+        host.respond(stream, Response::new(200).body("12345"));
+        assert_eq!(host.client(stream).text(), "12345");
+    }
+    host.advance(Duration::from_millis(1200));
+    let call = host.calls().into_iter().find(|call| call.path() == Report::PATH).expect("a report is on its way");
+    let report = Report::decode(call.body.into()).expect("a report");
+    let sum = |name: &str, of: &[&str]| -> u64 {
+        let is_meant = |series: &str| series.starts_with(name) && of.iter().all(|label| series.contains(label));
+        report.counts.iter().filter(|(series, _)| is_meant(series)).map(|(_, by)| by).sum()
+    };
+    assert_eq!(sum("larder_request_duration_total", &["outcome=miss", "route=item;", "within=50"]), 1, "{report:?}");
+    assert_eq!(sum("larder_request_duration_total", &["outcome=hit", "within=1"]), 3, "{report:?}");
+    assert_eq!(sum("larder_request_duration_total", &[]), sum("larder_requests_total", &[]), "each request once");
+    assert_eq!(sum("larder_origin_bytes_total", &["route=item"]), 20, "{report:?}");
+    assert_eq!(sum("larder_store_bytes_total", &["route=item"]), 30, "{report:?}");
+    let keys: Vec<_> = report.keys.iter().map(|key| (key.url.as_str(), key.requests, key.hits)).collect();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    assert!(keys[0].0.ends_with("/items/1?a=b"), "{keys:?}");
+    assert_eq!((keys[0].1, keys[0].2), (4, 3));
+    assert_eq!(report.keys[0].labels, ";policy=shared;route=item;class=_defaults");
+    // In Envoy's own counters, buckets are cumulative, and of no route.
+    let metrics = host.metrics();
+    let bucket = |outcome: &str, le: &str| {
+        let name = format!("larder_request_duration_milliseconds_bucket;policy=shared;outcome={outcome};le={le}");
+        metrics.get(&name).copied()
+    };
+    assert_eq!((bucket("hit", "1"), bucket("hit", "+Inf")), (Some(3), Some(3)), "{metrics:?}");
+    assert_eq!((bucket("miss", "25"), bucket("miss", "50"), bucket("miss", "5000")), (None, Some(1), Some(1)));
+    assert!(metrics.keys().all(|name| !name.contains("host=") && !name.contains("within=")), "{metrics:?}");
+}
+
 const PURGING: &str = r#"{
   "cluster": { "name": "larder_nodes" },
   "policy": { "version": 1, "name": "purging",

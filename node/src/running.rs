@@ -163,6 +163,9 @@ impl Node {
         let (stop, stopping) = watch::channel(false);
         let mut shared = parts.shared(data.to_string(), policies, tokens, stopping);
         shared.analytics = Some(analytics);
+        if let Some(analytics) = shared.analytics.as_ref().filter(|_| shared.following.log().board().is_some()) {
+            analytics.share_as(&shared.name, getrandom::u64()?);
+        }
         let shared = Arc::new(shared);
         // What was pushed before a restart is told to workers from their first poll. A store that does not answer is followed until it does.
         if let Err(error) = shared.look_at_policies().await {
@@ -175,7 +178,8 @@ impl Node {
         let purged = sampled.analytics.as_ref().map(|analytics| analytics::sampling::begin(&sampled, analytics));
         planes.push(tokio::spawn(async move {
             if let Some((analytics, purged)) = sampled.analytics.as_ref().zip(purged) {
-                analytics::sampling::sample(&sampled, analytics, purged).await;
+                let sample = analytics::sampling::sample(&sampled, analytics, purged);
+                tokio::join!(sample, analytics::sharing::share(&sampled, analytics));
             }
         }));
         let policies = shared.clone();

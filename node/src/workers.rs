@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use larder_core::cluster::message::{Report, Watch};
 use larder_core::purge::Position;
+use larder_core::tally::{DURATION, over_routes};
 use larder_core::time::{Millis, Timestamp};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -144,6 +145,7 @@ impl Workers {
     pub(crate) fn reports(&self, report: Report, now: Timestamp) {
         let mut known = self.lock();
         for (series, grown) in report.counts {
+            let series = summed_as(series);
             let is_new = !known.counts.contains_key(&series);
             if is_new && (known.counts.len() >= self.series_max || series.len() > NAME_BYTES_MAX) {
                 known.not_taken = known.not_taken.saturating_add(1);
@@ -254,6 +256,14 @@ impl Workers {
     }
 }
 
+/// How a series is summed up here: how long requests took by policy and outcome only, since these sums never go.
+fn summed_as(series: String) -> String {
+    if !series.starts_with(DURATION) {
+        return series;
+    }
+    over_routes(&series)
+}
+
 impl Known {
     fn worker(&mut self, name: &str, workers_max: usize, now: Timestamp) -> Option<&mut Worker> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
@@ -361,6 +371,7 @@ mod tests {
             worker: worker.into(),
             counts: counts.iter().map(|(name, grown)| (name.to_string(), *grown)).collect(),
             gauges: vec![("g".into(), gauge)],
+            keys: vec![],
         };
         workers.reports(report("a", &[("x", 1), ("y", 2)], 5), Timestamp(0));
         workers.reports(report("b", &[("x", 3), ("z", 1)], 6), Timestamp(5_000));
@@ -368,5 +379,13 @@ mod tests {
         assert_eq!(counts, [("x".to_owned(), 4), ("y".to_owned(), 2)]);
         assert_eq!((gauges, not_taken), (vec![("g".to_owned(), 11)], 1));
         assert_eq!(workers.reported(Timestamp(6_001)).gauges, [("g".to_owned(), 6)]);
+    }
+
+    #[test]
+    fn how_long_requests_took_is_summed_over_routes() {
+        let of = |route: &str| format!("{DURATION};policy=p;route={route};class=c;host=*.h;outcome=hit;within=5");
+        assert_eq!(summed_as(of("a")), "larder_request_duration_total;policy=p;outcome=hit;within=5");
+        let other = "larder_requests_total;policy=p;route=a;outcome=hit";
+        assert_eq!(summed_as(other.to_owned()), other);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Scheme;
+use larder_core::cluster::message::ReportedKey;
 use larder_core::cluster::{Call, CallFailure};
 use larder_core::exchange::Effect;
 use larder_core::flights::{StreamId, Wake};
@@ -161,7 +162,7 @@ impl Cache {
     }
 
     /// What has been counted since it was last asked, for the cluster.
-    pub(crate) fn take_counts(&self) -> Vec<(String, u64)> {
+    pub(crate) fn take_counts(&self) -> (Vec<(String, u64)>, Vec<ReportedKey>) {
         self.report();
         self.telemetry.take_counts()
     }

@@ -157,6 +157,9 @@ impl Refresh {
     pub fn finish(self, now: Timestamp, answer: Answer<'_>, worker: &mut Worker, out: &mut Vec<Effect>) {
         let key = self.asked.keyed.key.clone();
         worker.flights.end_refresh(&key);
+        if let Answer::Response(_, body) = &answer {
+            worker.tally.add(self.asked.rules.index, Count::BytesFromOrigin, body.len() as u64);
+        }
         let (head, body) = match answer {
             Answer::Response(head, body) if head.status < 500 => (head, body),
             _ => {

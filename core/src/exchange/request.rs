@@ -2,7 +2,7 @@
 
 use super::forward::Onward;
 use super::refresh::Refresh;
-use super::verdict::{Edit, Edits, Effect, Reply, RequestVerdict, edits_between};
+use super::verdict::{Edit, Edits, Effect, RequestVerdict, edits_between};
 use super::{Asked, Exchange, State, reply, share};
 use crate::cluster::leases::LeaseId;
 use crate::cluster::message::Release;
@@ -58,7 +58,7 @@ impl Exchange {
                 if worker.is_current(now)
                     && let Some(reply) = self.part_reply(now, &asked, worker)
                 {
-                    count_reply(asked.rules.index, Outcome::Hit, &reply, worker);
+                    self.count_reply(now, &asked, Outcome::Hit, &reply, worker);
                     self.state = State::Nothing;
                     return RequestVerdict::Respond(reply);
                 }
@@ -204,7 +204,7 @@ impl Exchange {
     ) -> RequestVerdict {
         self.state = State::Nothing;
         let reply = reply::from_stored(&asked.request, variant, now, status);
-        count_reply(asked.rules.index, outcome, &reply, worker);
+        self.count_reply(now, asked, outcome, &reply, worker);
         RequestVerdict::Respond(reply)
     }
 }
@@ -255,14 +255,4 @@ pub(super) fn hit(name: &'static str, left: i64) -> CacheStatus<'static> {
 
 pub(super) fn miss(name: &'static str, forwarded: &'static str) -> CacheStatus<'static> {
     CacheStatus { cache: name, fwd: Some(forwarded), ..CacheStatus::default() }
-}
-
-pub(super) fn count_reply(rules: usize, outcome: Outcome, reply: &Reply, worker: &mut Worker) {
-    worker.tally.add(rules, Count::Request(outcome), 1);
-    if reply.status == 304 {
-        worker.tally.add(rules, Count::NotModified, 1);
-    }
-    if !reply.head_only {
-        worker.tally.add(rules, Count::BytesFromStore, reply.body().len() as u64);
-    }
 }

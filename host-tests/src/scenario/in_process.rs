@@ -378,6 +378,7 @@ impl MiniHost {
         for piece in sent.chunks(PIECE_BYTES) {
             let Some(stream) = self.streams.get_mut(&id) else { return };
             stream.so_far += piece.len() as u64;
+            stream.exchange.on_received(piece.len() as u64, &mut self.worker);
             let mut out = Vec::new();
             if stream.capture {
                 match stream.exchange.on_body(self.now, stream.so_far, &mut self.worker, &mut out) {

@@ -1,4 +1,4 @@
-//! What happened, on the time axis: purges, changes of policies, and when the node started and stopped. What happens in one second is one mark.
+//! What happened, on the time axis: purges, policies, warming, and when the node started and stopped. What happens in one second is one mark.
 
 use std::collections::VecDeque;
 
@@ -10,6 +10,9 @@ pub(super) const MARKS_MAX: usize = 4096;
 
 /// What one mark says of what was purged; more is in the history of purges.
 const TEXTS_MAX: usize = 5;
+
+/// Two nodes that mark one event do so within this.
+const SAME_WITHIN_MS: u64 = 5_000;
 
 /// Characters of a text.
 const TEXT_CHARS_MAX: usize = 200;
@@ -26,8 +29,10 @@ pub(crate) enum Happened {
     Purge,
     /// The purge log is another one: all that was stored before counts as purged.
     OtherLog,
-    /// A policy was pushed, or what is in force under a name changed otherwise.
+    /// Another version of a policy is in force, or evaluated as a shadow.
     Policy,
+    /// URLs were warmed.
+    Warm,
 }
 
 /// A mark: what happened in one second.
@@ -54,15 +59,24 @@ impl Mark {
 
     /// One purge.
     pub(crate) fn purge(at_ms: u64, what: &str, soft: bool, who: Option<&str>) -> Self {
+        Self { soft: soft.into(), ..Self::told(at_ms, Happened::Purge, what, who) }
+    }
+
+    /// One event, what it was about (`shop: version 3`), and who asked for it.
+    pub(crate) fn told(at_ms: u64, kind: Happened, what: &str, who: Option<&str>) -> Self {
         let cut = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect();
         let (what, who) = (vec![cut(what)], who.map(cut).into_iter().collect());
-        Self { soft: soft.into(), what, who, ..Self::new(at_ms, Happened::Purge) }
+        Self { what, who, ..Self::new(at_ms, kind) }
+    }
+
+    /// Whether another is about the same event: two nodes may say it.
+    fn says(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.what == other.what && self.at_ms.abs_diff(other.at_ms) <= SAME_WITHIN_MS
     }
 
     /// A change of a policy.
     pub(crate) fn policy(at_ms: u64, what: &str, who: &str) -> Self {
-        let cut = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect();
-        Self { what: vec![cut(what)], who: vec![cut(who)], ..Self::new(at_ms, Happened::Policy) }
+        Self::told(at_ms, Happened::Policy, what, Some(who))
     }
 
     fn is_like(&self, other: &Self) -> bool {
@@ -91,6 +105,7 @@ impl Mark {
             Happened::Purge => 2,
             Happened::OtherLog => 3,
             Happened::Policy => 4,
+            Happened::Warm => 5,
         });
         out.extend_from_slice(&self.count.to_le_bytes());
         out.extend_from_slice(&self.soft.to_le_bytes());
@@ -110,6 +125,7 @@ impl Mark {
             2 => Happened::Purge,
             3 => Happened::OtherLog,
             4 => Happened::Policy,
+            5 => Happened::Warm,
             _ => return None,
         };
         let (count, soft) = (reader.u64()?, reader.u64()?);
@@ -140,6 +156,13 @@ impl Marks {
             }
         }
         self.restore(mark);
+    }
+
+    /// Adds what another node says, unless it is known here.
+    pub(super) fn add_of_another(&mut self, mark: Mark) {
+        if !self.all.iter().rev().take(64).any(|known| known.says(&mark)) {
+            self.add(mark);
+        }
     }
 
     /// Adds what is written already.
@@ -204,6 +227,17 @@ mod tests {
             assert_eq!(Mark::decode(&bytes[..end]), None);
         }
         assert_eq!(Mark::decode(&[bytes.as_slice(), b"x"].concat()), None);
+    }
+
+    #[test]
+    fn what_two_nodes_say_of_one_event_is_one_mark() {
+        let mut marks = Marks::new(false);
+        let policy = |at_ms, what| Mark::told(at_ms, Happened::Policy, what, Some("ci"));
+        marks.add(policy(10_000, "shop: version 3"));
+        marks.add_of_another(policy(12_000, "shop: version 3"));
+        marks.add_of_another(policy(12_000, "shop: version 2"));
+        marks.add_of_another(policy(90_000, "shop: version 3"));
+        assert_eq!(marks.between(0, u64::MAX).iter().map(|mark| mark.count).sum::<u64>(), 3);
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub(crate) async fn perform(shared: &Shared, kind: Kind, body: Bytes, held: impl
         Kind::Report => {
             let (report, now): (Report, _) = (decode(body)?, shared.clock.now());
             if let Some(analytics) = &shared.analytics {
-                analytics.counts(report.counts.iter().map(|(name, by)| (name.as_str(), *by)), now);
+                analytics.report(&report, now);
             }
             shared.workers.reports(report, now);
             Ok(pieces(StoreAnswer::Done.encode()))

@@ -152,6 +152,21 @@ pub trait Log: Send + Sync + 'static {
 
     /// Records of `log` after `from`, at most `max` (and at least one is allowed); waits up to `wait` for the first.
     async fn read(&self, log: LogId, from: Sequence, max: usize, wait: Duration) -> Result<Read, LogError>;
+
+    /// Where the nodes that share this log leave one another what else they have to say; none where one node alone has the log.
+    fn board(&self) -> Option<&dyn Board> {
+        None
+    }
+}
+
+/// A list that several nodes append to and read, of which the newest entries are kept.
+#[async_trait]
+pub trait Board: Send + Sync {
+    /// Appends an entry. After an error it may stand there all the same.
+    async fn post(&self, entry: &[u8]) -> Result<(), LogError>;
+
+    /// Entries after a place, or from the oldest on where that is empty; at most `max`, in order, each with its place.
+    async fn read(&self, after: &str, max: usize) -> Result<Vec<(String, Vec<u8>)>, LogError>;
 }
 
 /// The purges as bytes, within limits.

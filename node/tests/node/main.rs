@@ -10,7 +10,12 @@ mod log;
 mod lookups;
 mod policies;
 mod purges;
+#[cfg(feature = "redis")]
+#[path = "../servers/mod.rs"]
+mod servers;
 mod serving;
+#[cfg(feature = "redis")]
+mod sharing;
 mod stores;
 mod support;
 mod variants;

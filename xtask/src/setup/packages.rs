@@ -24,6 +24,9 @@ const NEEDS: &[Need] = &[
     Need { what: "pip", package: "python3-pip", present: has_pip },
     // Core's tests in wasm.
     Need { what: "Node", package: "nodejs", present: || program("node") || program("nodejs") },
+    // The public cache test suite, and the dashboard, which is tested in a real browser.
+    Need { what: "npm", package: "npm", present: || program("npm") },
+    Need { what: "Chromium", package: "chromium", present: || program("chromium") },
     // The node's stores and its purge log, in tests. (Debian may start these as services; that is not needed.)
     Need { what: "memcached", package: "memcached", present: || program("memcached") },
     Need { what: "Redis", package: "redis-server", present: || program("redis-server") && program("redis-cli") },

@@ -13,7 +13,7 @@ use super::{Kind, Run, StepName};
 use crate::cargo::{NATIVE, cargo, metadata};
 use crate::setup::wasm::Toolchain;
 use crate::setup::{deny, envoy, runner, wasm};
-use crate::{build, paths};
+use crate::{build, page, paths};
 
 const HOST_TESTS: &str = "larder-host-tests";
 const ENVOY: &str = "envoy_";
@@ -34,6 +34,7 @@ pub fn take(run: &mut Run<'_>, name: StepName, versions: &[Option<String>]) {
         StepName::Unit => unit(run),
         StepName::Wasm => in_wasm(run),
         StepName::Host => host(run),
+        StepName::Dashboard => dashboard(run),
         StepName::Envoy => in_envoy(run, versions),
         StepName::Conformance => conformance(run),
     };
@@ -109,6 +110,20 @@ fn host(run: &mut Run<'_>) -> Result<()> {
     modules.tell(&mut command);
     filtered(run, &mut command);
     run.command("host", Kind::Tests, &mut command);
+    Ok(())
+}
+
+fn dashboard(run: &mut Run<'_>) -> Result<()> {
+    let mut command = cargo();
+    command.arg("build").args(NATIVE).args(["--bin", "larder"]);
+    if run.command("larder", Kind::Check, &mut command)
+        && run.command("npm", Kind::Check, &mut page::install())
+        && run.command("page", Kind::Check, &mut page::npm(&["run", "check"]))
+    {
+        let mut command = page::tests(run.args.filter.as_deref())?;
+        command.env("LARDER_BIN", paths::target().join("debug/larder"));
+        run.command("dashboard", Kind::NodeTests, &mut command);
+    }
     Ok(())
 }
 

@@ -74,6 +74,21 @@ pub struct Report {
     pub counts: Vec<(String, u64)>,
     /// Gauges by name with labels, and where they stand.
     pub gauges: Vec<(String, u64)>,
+    /// The URLs that were asked for most.
+    pub keys: Vec<ReportedKey>,
+}
+
+/// A URL that was asked for: one whose responses are everybody's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReportedKey {
+    /// As purges name it.
+    pub url: String,
+    /// Under which rules, as counters have it: `;policy=shop;route=items;class=catalog`.
+    pub labels: String,
+    /// How often since the last report. Of URLs that are asked for seldom, not all requests are known.
+    pub requests: u64,
+    /// How often a store had the answer.
+    pub hits: u64,
 }
 
 impl Purge {
@@ -215,6 +230,13 @@ impl Message for Report {
                 put_u64(out, *number);
             }
         }
+        put_len(out, self.keys.len());
+        for key in &self.keys {
+            put(out, key.url.as_bytes());
+            put(out, key.labels.as_bytes());
+            put_u64(out, key.requests);
+            put_u64(out, key.hits);
+        }
     }
 
     fn read(reader: &mut Reader) -> Option<Self> {
@@ -226,7 +248,13 @@ impl Message for Report {
             }
             Some(rows)
         };
-        Some(Self { worker, counts: list()?, gauges: list()? })
+        let (counts, gauges) = (list()?, list()?);
+        let mut keys = Vec::new();
+        for _ in 0..reader.list()? {
+            let (url, labels) = (reader.text()?, reader.text()?);
+            keys.push(ReportedKey { url, labels, requests: reader.u64()?, hits: reader.u64()? });
+        }
+        Some(Self { worker, counts, gauges, keys })
     }
 }
 
@@ -266,8 +294,9 @@ mod tests {
             }
             assert_eq!(PollAnswer::decode(answer.encode().into()), Some(answer));
         }
-        let report =
-            Report { worker: "w".into(), counts: vec![("a;b=c".into(), 1)], gauges: vec![("g".into(), u64::MAX)] };
+        let key = ReportedKey { url: "http://h/".into(), labels: ";route=a".into(), requests: 3, hits: 2 };
+        let (counts, gauges) = (vec![("a;b=c".into(), 1)], vec![("g".into(), u64::MAX)]);
+        let report = Report { worker: "w".into(), counts, gauges, keys: vec![key] };
         assert_eq!(Report::decode(report.encode().into()), Some(report));
     }
 }

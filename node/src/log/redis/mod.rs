@@ -10,6 +10,7 @@
 //!
 //! The log's two keys must not expire. Where an eviction policy takes them all the same, that is a loss like any other.
 
+mod board;
 mod entry;
 mod follow;
 mod script;
@@ -21,10 +22,11 @@ use async_trait::async_trait;
 use larder_core::purge::{Mode, Record, Scope, Sequence};
 use tokio::task::JoinHandle;
 
+use self::board::RedisBoard;
 use self::follow::{Follower, NOWHERE};
 use self::script::{Append, Seen};
 use super::tail::Tail;
-use super::{KEEP_DEFAULT, Log, LogError, LogId, Position, Read, encode};
+use super::{Board, KEEP_DEFAULT, Log, LogError, LogId, Position, Read, encode};
 use crate::redis_link::{Address, Connector, Failure, Pool};
 
 const KIND: &str = "redis";
@@ -41,8 +43,9 @@ const KEEP_MAX: usize = 16 << 20;
 /// A log in Redis or Valkey.
 pub struct RedisLog {
     shared: Arc<Shared>,
-    pool: Pool,
+    pool: Arc<Pool>,
     timeout: Duration,
+    board: RedisBoard,
     follower: JoinHandle<()>,
 }
 
@@ -60,7 +63,7 @@ impl RedisLog {
         let keep = address.number("keep", KEEP_DEFAULT, KEEP_MAX)?;
         let lag = address.duration("lag", LAG_DEFAULT)?;
         address.finish("keep, lag")?;
-        let (timeout, connect) = (address.timeout, address.connect);
+        let (timeout, connect, prefix) = (address.timeout, address.connect, address.prefix.clone());
         let nowhere = Position { log: NOWHERE, sequence: Sequence(0) };
         let shared = Arc::new(Shared {
             tail: Tail::new(NOWHERE, keep),
@@ -73,8 +76,9 @@ impl RedisLog {
         let follower = Follower::new(shared.clone(), connector.clone(), lag);
         let follower = tokio::spawn(follower.run());
         // Long enough for a Redis that is there.
-        let pool = Pool::new(&connector, 1, connect + timeout).await;
-        let log = Self { shared, pool, timeout, follower };
+        let pool = Arc::new(Pool::new(&connector, 1, connect + timeout).await);
+        let board = RedisBoard::new(&prefix, pool.clone(), timeout);
+        let log = Self { shared, pool, timeout, board, follower };
         log.shared.tail.well(connect + timeout).await;
         Ok(log)
     }
@@ -116,6 +120,10 @@ impl Log for RedisLog {
             self.pool.send(self.timeout, |way| script.call(way, seen.clone(), 0, &[])).await.map_err(failed)?;
         }
         self.shared.tail.read(log, from, max, wait).await
+    }
+
+    fn board(&self) -> Option<&dyn Board> {
+        Some(&self.board)
     }
 }
 
