@@ -67,8 +67,10 @@ pub enum Count {
     ClusterFailure(CallFailure),
     /// Body bytes sent to clients from the store.
     BytesFromStore,
-    /// A background refresh begun.
+    /// A background refresh of something stale begun.
     Refresh,
+    /// A background refresh of something used often begun, before it expires.
+    RefreshAhead,
     /// URLs, tags and prefixes invalidated by unsafe methods and response fields.
     Invalidated,
 }
@@ -85,6 +87,7 @@ impl Count {
             Self::ClusterFailure(failure) => ("cluster_failures", Some(("reason", failure.as_str()))),
             Self::BytesFromStore => ("store_bytes", None),
             Self::Refresh => ("refreshes", None),
+            Self::RefreshAhead => ("refreshes_ahead", None),
             Self::Invalidated => ("invalidations", None),
         }
     }

@@ -46,7 +46,7 @@ impl<'a> Labels<'a> {
             "larder_store_bytes_total" => Family::StoreBytes,
             "larder_origin_bytes_total" => Family::OriginBytes,
             "larder_not_modified_total" => Family::NotModified,
-            "larder_refreshes_total" => Family::Refreshes,
+            "larder_refreshes_total" | "larder_refreshes_ahead_total" => Family::Refreshes,
             "larder_invalidations_total" => Family::Invalidations,
             _ => return None,
         };
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(Labels::of(name), Some(want));
         assert_eq!(Labels::of("larder_l1_bytes"), None);
         assert_eq!(Labels::of(""), None);
-        for count in [Count::Request(Outcome::Hit), Count::BytesFromStore, Count::Refresh, Count::NotModified] {
+        for count in [Count::Request(Outcome::Hit), Count::BytesFromStore, Count::Refresh, Count::RefreshAhead, Count::NotModified] {
             let (name, _) = count.series();
             assert!(Labels::of(&format!("larder_{name}_total;policy=p")).is_some(), "{name}");
         }
