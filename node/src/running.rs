@@ -23,6 +23,7 @@ use crate::shared::{Budget, Shared};
 use crate::store::Store;
 use crate::store::memory::{BYTES_DEFAULT, MemoryStore};
 use crate::tokens::Tokens;
+use crate::warming::{self, Schedule};
 use crate::workers::Workers;
 
 /// How long a node that starts waits for its log.
@@ -45,6 +46,8 @@ pub struct Config {
     pub analytics: Option<PathBuf>,
     /// Which hit ratios are aimed at.
     pub targets: Targets,
+    /// What is warmed; nothing, where there is none.
+    pub warming: Option<Schedule>,
     /// What is not gone beyond.
     pub limits: Limits,
     /// What time it is.
@@ -101,6 +104,7 @@ impl Config {
             tokens: None,
             analytics: None,
             targets: Targets::default(),
+            warming: None,
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
         })
@@ -138,7 +142,7 @@ impl std::fmt::Debug for End {
 impl Node {
     /// Starts a node on the current tokio runtime. When this returns, both planes listen, and the purge log was taken up.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let Config { data, admin, store, log, tokens, analytics, targets, limits, clock } = config;
+        let Config { data, admin, store, log, tokens, analytics, targets, warming, limits, clock } = config;
         if let Some(address) = admin
             && tokens.is_none()
             && !address.ip().is_loopback()
@@ -157,6 +161,7 @@ impl Node {
         let (stop, stopping) = watch::channel(false);
         let mut shared = parts.shared(data.to_string(), tokens, stopping);
         (shared.analytics, shared.targets) = (Some(analytics), targets);
+        shared.warming = warming.map(|schedule| Arc::new(warming::schedule::State::new(schedule)));
         let shared = Arc::new(shared);
         let following = shared.following.clone();
         let mut planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
@@ -168,6 +173,9 @@ impl Node {
                 analytics::sampling::sample(&sampled, analytics, purged).await;
             }
         }));
+        if let Some(warming) = shared.warming.clone() {
+            planes.push(tokio::spawn(warming::schedule::keep(shared.clone(), warming)));
+        }
         let follower = tokio::spawn(async move { following.follow().await });
         Ok(Running { data, admin: admin_address, stop, planes, follower, end: End { shared } })
     }
@@ -208,6 +216,7 @@ impl Parts {
             counts,
             analytics: None,
             targets: Targets::default(),
+            warming: None,
             tokens,
             clock,
             stopping,

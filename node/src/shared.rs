@@ -14,6 +14,7 @@ use crate::following::Following;
 use crate::limits::Limits;
 use crate::purging::Purging;
 use crate::tokens::Tokens;
+use crate::warming;
 use crate::workers::Workers;
 
 /// The store must say that it is well by then.
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     /// None in a node that nobody can ask for it.
     pub(crate) analytics: Option<Analytics>,
     pub(crate) targets: Targets,
+    /// None in a node that warms nothing by itself.
+    pub(crate) warming: Option<Arc<warming::schedule::State>>,
     pub(crate) tokens: Option<Tokens>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,

@@ -76,7 +76,13 @@ mod tests {
         assert_eq!(Labels::of(name), Some(want));
         assert_eq!(Labels::of("larder_l1_bytes"), None);
         assert_eq!(Labels::of(""), None);
-        for count in [Count::Request(Outcome::Hit), Count::BytesFromStore, Count::Refresh, Count::RefreshAhead, Count::NotModified] {
+        for count in [
+            Count::Request(Outcome::Hit),
+            Count::BytesFromStore,
+            Count::Refresh,
+            Count::RefreshAhead,
+            Count::NotModified,
+        ] {
             let (name, _) = count.series();
             assert!(Labels::of(&format!("larder_{name}_total;policy=p")).is_some(), "{name}");
         }
