@@ -6,3 +6,4 @@ mod purge;
 mod restart;
 mod stats;
 mod support;
+mod warm;
