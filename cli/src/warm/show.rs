@@ -44,7 +44,7 @@ impl Counts {
 pub fn bar(requests: usize, quiet: bool) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(requests as u64), target);
-    let template = "{bar:24} {pos}/{len}  {per_sec}  {eta} left  {msg}";
+    let template = "{bar:16} {pos}/{len}  {per_sec:1}  {eta} left  {wide_msg}";
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

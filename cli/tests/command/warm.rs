@@ -94,12 +94,16 @@ struct Proxy {
 
 impl Proxy {
     fn start(origin: &Origin, arguments: &[&str]) -> Self {
+        Self::listen("127.0.0.1:0", origin, arguments)
+    }
+
+    fn listen(address: &str, origin: &Origin, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let policy = folder.path().join("policy.json");
         std::fs::write(&policy, POLICY).expect("written");
         let policy = policy.to_str().expect("text").to_owned();
         let origin = format!("http://{}", origin.address);
-        let common = ["proxy", "--listen", "127.0.0.1:0", "--json", "--origin", &origin, "--policy", &policy];
+        let common = ["proxy", "--listen", address, "--json", "--origin", &origin, "--policy", &policy];
         let mut command = larder(&[&common, arguments].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
         let mut line = String::new();
@@ -325,4 +329,30 @@ fn a_node_warms_by_itself_and_again_after_a_purge() {
     assert!(said.contains("this node warms"), "{said}");
     let wrong = run(&["node", "--warm-via", &proxy.url]);
     assert!(stderr(&wrong).contains("give --policy"), "{wrong:?}");
+}
+
+#[test]
+fn a_purge_at_the_node_brings_the_origins_new_answer_before_any_client_asks() {
+    let origin = Origin::start();
+    // Each of the two is told where the other is: this one is not there yet.
+    let address = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = folder.path().join("policy.json");
+    std::fs::write(&policy, POLICY).expect("written");
+    let via = format!("http://{address}");
+    let node = Running::start(&["--warm-via", &via, "--policy", policy.to_str().expect("text")]);
+    let _proxy = Proxy::listen(&address, &origin, &["--store", &format!("http://{}", node.data)]);
+    ureq::post(format!("{}/v1/warming", node.admin)).send_empty().expect("taken");
+    let until = |times| {
+        let end = Instant::now() + PATIENCE;
+        while origin.count("/list de") < times || origin.count("/list en") < times {
+            assert!(Instant::now() < end, "{:?}", origin.asked());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    };
+    until(1);
+    assert_eq!(node.run(&["purge", "--tag", "lists"]).status.code(), Some(0));
+    until(2);
+    assert_eq!(node.run(&["purge", "--prefix", "http://shop.test/other"]).status.code(), Some(0));
+    assert_eq!(origin.asked().len(), 4);
 }
