@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::plan::Fields;
+use super::request::Fields;
 use super::target::{Target, Via};
 
 /// How the cache is told that clients come by TLS.

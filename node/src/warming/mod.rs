@@ -7,7 +7,7 @@
 //! route for the host, or where it is a [`Site`] that was named: URLs from sitemaps, policies and redirects are others' input. Redirects
 //! are followed only where asked for, to covered URLs; links are not read.
 //!
-//! Map: `target` (URLs, and where requests go), `coverage` (which of them), `plan` (the requests), `pace`, `connection`, `outcome`, `run`
+//! Map: `target` (URLs, and where requests go), `coverage` (which of them), `plan` and `request` (what is asked for), `pace`, `connection`, `outcome`, `run`
 //! (carrying out), `schedule/` (what a node does by itself).
 
 mod connection;
@@ -15,6 +15,7 @@ mod coverage;
 mod outcome;
 mod pace;
 mod plan;
+mod request;
 mod run;
 pub(crate) mod schedule;
 mod target;
@@ -22,7 +23,8 @@ mod target;
 pub use coverage::Coverage;
 pub use outcome::{Done, Outcome};
 pub use pace::Settings;
-pub use plan::{Plan, Planner, Refused, Request};
+pub use plan::{Plan, Planner, Refused};
+pub use request::Request;
 pub use run::{Run, run};
 pub use schedule::Schedule;
 pub use target::{Site, Target, TargetError, Via};

@@ -15,7 +15,7 @@ use super::connection::{Answer, Connection};
 use super::coverage::Coverage;
 use super::outcome::{Done, Outcome, judge};
 use super::pace::{Pace, Settings, backoff};
-use super::plan::Request;
+use super::request::Request;
 use super::target::Via;
 
 /// The most redirects that are followed one after the other.

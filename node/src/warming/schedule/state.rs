@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::warming::coverage::Coverage;
-use crate::warming::plan::{self, Plan, Refused, Request};
+use crate::warming::plan::{self, Plan, Refused};
+use crate::warming::request::Request;
 use crate::warming::{Done, Outcome, Schedule};
 
 /// The most requests that a node warms by itself.
