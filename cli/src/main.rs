@@ -26,6 +26,7 @@ mod shell;
 mod stats;
 mod token;
 mod traffic;
+mod warm;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,8 @@ enum Command {
     Purge(purge::Options),
     /// Show what the cluster does
     Stats(stats::Options),
+    /// Ask for URLs through Envoy before clients do, so that these find them in the cache
+    Warm(Box<warm::Options>),
 }
 
 /// How a command ended that understood what it was asked.
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Command::Proxy(options) => proxy::run(*options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),
+        Command::Warm(options) => warm::run(&options),
     };
     match ended {
         Ok(End::Done) => ExitCode::SUCCESS,

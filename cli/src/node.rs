@@ -10,11 +10,13 @@ use larder_core::policy::Policy;
 use larder_node::analytics::{self, Targets};
 use larder_node::clock::SystemClock;
 use larder_node::tokens::Tokens;
+use larder_node::warming::{Schedule, Site, Via};
 use larder_node::{Config, Limits, Node, Running};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::warm::{self, Rate};
 use crate::{End, paint, token};
 
 const DATA: &str = "127.0.0.1:9901";
@@ -59,15 +61,29 @@ pub struct Options {
     #[arg(long, value_name = "FOLDER")]
     analytics: Option<PathBuf>,
 
-    /// A policy whose target_hit_ratio the dashboard holds figures against, until one of its name is pushed; may be given more than once
+    /// A policy whose target_hit_ratio the dashboard holds figures against, and whose `warm` entries are kept warm with --warm-via,
+    /// until one of its name is pushed; may be given more than once
     #[arg(long = "policy", value_name = "FILE")]
     policies: Vec<PathBuf>,
+
+    /// Keep warm what the policies' `warm` entries name, by requests to this proxy that has the cache (one node of a cluster does)
+    #[arg(long, value_name = "URL")]
+    warm_via: Option<Via>,
+
+    /// Where the policies' paths belong: https://api.example.com; may be given more than once [default: the routes' hosts, else --warm-via]
+    #[arg(long = "warm-site", value_name = "URL")]
+    warm_sites: Vec<Site>,
+
+    /// Requests a second that keep warm: 50/s; or off [default: 50/s]
+    #[arg(long, value_name = "N/s", value_parser = warm::rate)]
+    warm_rate: Option<Rate>,
 
     /// A limit by its name, such as object_bytes_max=8388608
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     limits: Vec<String>,
 
-    /// All of this as JSON: {"listen", "admin", "store", "log", "policy_store", "tokens", "analytics", "policies": […], "limits": {…}}
+    /// All of this as JSON: {"listen", "admin", "store", "log", "policy_store", "tokens", "analytics", "policies": […],
+    /// "warm_via", "warm_sites": […], "warm_rate", "limits": {…}}
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -98,6 +114,9 @@ struct File {
     tokens: Option<PathBuf>,
     analytics: Option<PathBuf>,
     policies: Vec<PathBuf>,
+    warm_via: Option<String>,
+    warm_sites: Vec<String>,
+    warm_rate: Option<String>,
     limits: Limits,
 }
 
@@ -162,6 +181,8 @@ async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 
     };
     let files = if options.policies.is_empty() { file.policies } else { options.policies };
     let policies = files.iter().map(|file| policy(file)).collect::<anyhow::Result<Vec<Policy>>>()?;
+    let warm = (options.warm_via, options.warm_sites, options.warm_rate);
+    let warming = warming(warm, (file.warm_via, file.warm_sites, file.warm_rate), &policies)?;
     let analytics = options.analytics.or(file.analytics).or_else(|| analytics::beside(&store_url));
     let store = larder_node::store::open(&store_url).await.context("cannot open the store")?;
     let log = larder_node::log::open(&log_url).await?;
@@ -179,10 +200,43 @@ async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 
         tokens,
         analytics,
         targets: Targets::of(&policies),
+        warming,
         limits,
         clock: Arc::new(SystemClock),
     };
     Ok((config, kinds))
+}
+
+/// What the node warms, by what the command says, else by the file.
+fn warming(
+    (via, sites, rate): (Option<Via>, Vec<Site>, Option<Rate>),
+    file: (Option<String>, Vec<String>, Option<String>),
+    policies: &[Policy],
+) -> anyhow::Result<Option<Schedule>> {
+    let via = match (via, file.0) {
+        (Some(via), _) => Some(via),
+        (None, Some(text)) => Some(text.parse().context("warm_via")?),
+        (None, None) => None,
+    };
+    let rate = match (rate, file.2) {
+        (Some(rate), _) => Some(rate),
+        (None, Some(text)) => Some(warm::rate(&text).map_err(anyhow::Error::msg).context("warm_rate")?),
+        (None, None) => None,
+    };
+    let from_file =
+        || file.1.iter().map(|text| text.parse().context("warm_sites")).collect::<anyhow::Result<Vec<Site>>>();
+    let sites = if sites.is_empty() { from_file()? } else { sites };
+    let Some(via) = via else {
+        anyhow::ensure!(sites.is_empty() && rate.is_none(), "nothing is warmed without --warm-via");
+        return Ok(None);
+    };
+    anyhow::ensure!(!policies.is_empty(), "--warm-via warms what policies name: give --policy");
+    let mut schedule = Schedule::of(via, policies.iter().cloned().map(Arc::new).collect());
+    schedule.sites = sites;
+    if let Some(rate) = rate {
+        schedule.settings.rate = rate.0;
+    }
+    Ok(Some(schedule))
 }
 
 fn read(file: &Path) -> anyhow::Result<File> {

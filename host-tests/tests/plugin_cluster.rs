@@ -16,6 +16,7 @@ const POLICY: &str = r#"{
     "name": "shared",
     "routes": [
       { "name": "slow", "path": "/slow/{id}", "ttl": "10s", "stale": { "while_revalidate": "1h", "if_error": "1h" } },
+      { "name": "hot", "path": "/hot/{id}", "ttl": "20s", "refresh_ahead": { "within": "10s", "hits": 1 } },
       { "name": "item", "path": "/items/{id}", "ttl": "60s", "tags": ["item:{id}"],
         "invalidate": { "tags": ["item:{id}"] } }
     ]
@@ -312,6 +313,38 @@ fn one_of_the_fleet_refreshes_what_is_stale() {
     assert_eq!(stored(&mut two, &mut cluster, "/slow/1").as_deref(), Some("old"));
     let stream = get(&mut two, &mut cluster, "/slow/1");
     assert_eq!(status(&two, stream), "Larder; hit; ttl=8", "what the other renewed");
+    assert!(origin_calls(&two).is_empty());
+}
+
+#[test]
+fn one_of_the_fleet_refreshes_ahead_and_the_others_take_over_what_it_got() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    fill(&mut one, &mut cluster, "/hot/1", "old");
+    assert_eq!(stored(&mut two, &mut cluster, "/hot/1").as_deref(), Some("old"));
+    for host in [&mut one, &mut two] {
+        cluster.pass(host, Duration::from_secs(12));
+    }
+    let origin_calls =
+        |host: &Host| host.calls().into_iter().filter(|call| call.cluster == "origin").collect::<Vec<_>>();
+    let stream = get(&mut one, &mut cluster, "/hot/1");
+    assert_eq!(status(&one, stream), "Larder; hit; ttl=8", "fresh yet");
+    cluster.carry(&mut one);
+    // The node has the very same response, fresh as well: that is no reason to leave it at that.
+    let asked = origin_calls(&one);
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].headers.text("if-none-match"), Some("\"1\"".to_owned()));
+    assert_eq!(stored(&mut one, &mut cluster, "/hot/1").as_deref(), Some("old"));
+    assert_eq!(origin_calls(&one).len(), 1, "one at a time");
+    one.answer_call(asked[0].id, Response::new(304).header("etag", "\"1\""));
+    cluster.carry(&mut one);
+    let stream = get(&mut one, &mut cluster, "/hot/1");
+    assert_eq!(status(&one, stream), "Larder; hit; ttl=20");
+    let stream = get(&mut two, &mut cluster, "/hot/1");
+    assert_eq!(status(&two, stream), "Larder; hit; ttl=8");
+    cluster.carry(&mut two);
+    let stream = get(&mut two, &mut cluster, "/hot/1");
+    assert_eq!(status(&two, stream), "Larder; hit; ttl=20", "what the other got");
     assert!(origin_calls(&two).is_empty());
 }
 

@@ -25,6 +25,7 @@ use crate::shared::{Budget, Shared};
 use crate::store::Store;
 use crate::store::memory::{BYTES_DEFAULT, MemoryStore};
 use crate::tokens::Tokens;
+use crate::warming::{self, Schedule};
 use crate::workers::Workers;
 
 /// How long a node that starts waits for its log.
@@ -49,6 +50,8 @@ pub struct Config {
     pub analytics: Option<PathBuf>,
     /// Which hit ratios are aimed at.
     pub targets: Targets,
+    /// What is warmed; nothing, where there is none.
+    pub warming: Option<Schedule>,
     /// What is not gone beyond.
     pub limits: Limits,
     /// What time it is.
@@ -105,7 +108,7 @@ impl Config {
             policies: Arc::new(MemoryPolicies::default()),
             tokens: None,
             analytics: None,
-            targets: Targets::default(),
+            warming: None,
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
         })
@@ -143,7 +146,7 @@ impl std::fmt::Debug for End {
 impl Node {
     /// Starts a node on the current tokio runtime. When this returns, both planes listen, and the purge log was taken up.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let Config { data, admin, store, log, policies, tokens, analytics, targets, limits, clock } = config;
+        let Config { data, admin, store, log, policies, tokens, analytics, targets, warming, limits, clock } = config;
         if let Some(address) = admin
             && tokens.is_none()
             && !address.ip().is_loopback()
@@ -166,6 +169,7 @@ impl Node {
         if let Some(analytics) = shared.analytics.as_ref().filter(|_| shared.following.log().board().is_some()) {
             analytics.share_as(&shared.name, getrandom::u64()?);
         }
+        shared.warming = warming.map(|schedule| Arc::new(warming::schedule::State::new(schedule)));
         let shared = Arc::new(shared);
         // What was pushed before a restart is told to workers from their first poll. A store that does not answer is followed until it does.
         if let Err(error) = shared.look_at_policies().await {
@@ -182,6 +186,9 @@ impl Node {
                 tokio::join!(sample, analytics::sharing::share(&sampled, analytics));
             }
         }));
+        if let Some(warming) = shared.warming.clone() {
+            planes.push(tokio::spawn(warming::schedule::keep(shared.clone(), warming)));
+        }
         let policies = shared.clone();
         let followers = [
             tokio::spawn(async move { following.follow().await }),
@@ -232,6 +239,7 @@ impl Parts {
             counts,
             analytics: None,
             policies,
+            warming: None,
             tokens,
             clock,
             stopping,

@@ -16,6 +16,7 @@ use crate::policies::PoliciesError;
 use crate::policies::current::{Current, LOOK_EVERY};
 use crate::purging::Purging;
 use crate::tokens::Tokens;
+use crate::warming;
 use crate::workers::Workers;
 
 /// The store must say that it is well by then.
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     /// None in a node that nobody can ask for it.
     pub(crate) analytics: Option<Analytics>,
     pub(crate) policies: Current,
+    /// None in a node that warms nothing by itself.
+    pub(crate) warming: Option<Arc<warming::schedule::State>>,
     pub(crate) tokens: Option<Tokens>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,

@@ -7,3 +7,4 @@ mod purge;
 mod restart;
 mod stats;
 mod support;
+mod warm;

@@ -33,6 +33,7 @@ pub use lookup::abandoned;
 pub use refresh::{Answer, Refresh, RefreshStep};
 pub use reply::{CACHE_NAME, from_stored};
 pub use share::purge as invalidation;
+pub use storing::group_tag;
 pub use verdict::{
     BodyVerdict, Edit, Edits, Effect, EndVerdict, Invalidation, Reply, ReplyBody, RequestVerdict, ResponseVerdict,
     edits_between,

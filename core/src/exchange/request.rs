@@ -38,7 +38,7 @@ pub(super) struct Stored {
 
 /// What a stored response is good for.
 pub(super) enum Weighed {
-    /// It answers; the stale one is to be refreshed.
+    /// It answers; this one is to be refreshed: it is stale, or will be soon.
     Answer(RequestVerdict, Option<Variant>),
     /// It does not; what it is still good for, and why, in the words of RFC 9211 2.2.
     Onward(Option<Variant>, &'static str, Option<&'static str>),
@@ -110,7 +110,10 @@ impl Exchange {
             CacheStatus { collapsed: wake == Some(Wake::Landed), detail: from_cluster, ..hit(worker.name, left) };
         let forwarded = match reuse::reuse(&lifetime, age, covered, obeyed) {
             Reuse::Fresh => {
-                return Weighed::Answer(self.respond(now, asked, &variant, status, outcome, worker), None);
+                let is_due =
+                    variant.judged.ahead.as_ref().is_some_and(|ahead| ahead.used(lifetime.fresh_for.minus(age)));
+                let verdict = self.respond(now, asked, &variant, status, outcome, worker);
+                return Weighed::Answer(verdict, is_due.then_some(variant));
             }
             Reuse::StaleAllowed => {
                 let status = CacheStatus { collapsed: false, ..status };
@@ -148,8 +151,9 @@ impl Exchange {
         out: &mut Vec<Effect>,
     ) {
         if worker.flights.begin_refresh(&asked.keyed.key, now) {
-            worker.tally.add(asked.rules.index, Count::Refresh, 1);
             let refresh = Refresh::new(self.policy.clone(), asked.clone(), stale, lease, now, worker);
+            let count = if refresh.is_ahead() { Count::RefreshAhead } else { Count::Refresh };
+            worker.tally.add(asked.rules.index, count, 1);
             out.push(Effect::Refresh(Box::new(refresh)));
         } else {
             share::release(&asked.keyed.key, lease, Release::default(), worker, out);

@@ -250,6 +250,7 @@ mod tests {
             TtlBounds,
             HeuristicBounds,
             StaleSettings,
+            AheadBounds,
             ClientSettings,
             ClientDirectives,
             KeySettings,

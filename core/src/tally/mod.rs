@@ -91,8 +91,10 @@ pub enum Count {
     BytesFromStore,
     /// Body bytes that the origin sent, refreshes in the background included.
     BytesFromOrigin,
-    /// A background refresh begun.
+    /// A background refresh of something stale begun.
     Refresh,
+    /// A background refresh of something used often begun, before it expires.
+    RefreshAhead,
     /// URLs, tags and prefixes invalidated by unsafe methods and response fields.
     Invalidated,
 }
@@ -115,6 +117,7 @@ impl Count {
             Self::BytesFromStore => ("larder_store_bytes_total", [None; 2]),
             Self::BytesFromOrigin => ("larder_origin_bytes_total", [None; 2]),
             Self::Refresh => ("larder_refreshes_total", [None; 2]),
+            Self::RefreshAhead => ("larder_refreshes_ahead_total", [None; 2]),
             Self::Invalidated => ("larder_invalidations_total", [None; 2]),
         }
     }

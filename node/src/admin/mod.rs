@@ -12,6 +12,7 @@ mod policies;
 mod problem;
 mod purge;
 mod stats;
+mod warming;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,7 @@ fn router(shared: App) -> Router {
         .route("/v1/purges/{sequence}/delivery", get(purge::delivery))
         .merge(policies::router())
         .route("/v1/analytics", get(analytics::analytics))
+        .route("/v1/warming", get(warming::shown).post(warming::now))
         .route("/v1/stats", get(stats::stats))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(async || "ok\n"))

@@ -150,6 +150,19 @@ pub trait Log: Send + Sync + 'static {
     /// The newest position that this node knows. Costs no I/O. Fails where the log has not been heard from for too long.
     async fn head(&self) -> Result<Position, LogError>;
 
+    /// Takes the turn at something that one node at a time does, or keeps it, for `keep_for` from now on; says whose turn it is, by the
+    /// word that node gave. `mine` is random, so that no two nodes give the same. Where a log is one node's, it always is its turn.
+    async fn take_turn(&self, what: &str, mine: &str, keep_for: Duration) -> Result<String, LogError> {
+        let _ = (what, keep_for);
+        Ok(mine.to_owned())
+    }
+
+    /// Gives the turn back, should it be ours.
+    async fn give_turn(&self, what: &str, mine: &str) -> Result<(), LogError> {
+        let _ = (what, mine);
+        Ok(())
+    }
+
     /// Records of `log` after `from`, at most `max` (and at least one is allowed); waits up to `wait` for the first.
     async fn read(&self, log: LogId, from: Sequence, max: usize, wait: Duration) -> Result<Read, LogError>;
 

@@ -55,7 +55,7 @@ impl<'a> Labels<'a> {
             "larder_store_bytes_total" => Family::StoreBytes,
             "larder_origin_bytes_total" => Family::OriginBytes,
             "larder_not_modified_total" => Family::NotModified,
-            "larder_refreshes_total" => Family::Refreshes,
+            "larder_refreshes_total" | "larder_refreshes_ahead_total" => Family::Refreshes,
             "larder_invalidations_total" => Family::Invalidations,
             _ => return None,
         };
@@ -122,6 +122,7 @@ mod tests {
             Count::Request(Outcome::Hit),
             Count::BytesFromStore,
             Count::Refresh,
+            Count::RefreshAhead,
             Count::NotModified,
             Count::BytesFromOrigin,
         ] {

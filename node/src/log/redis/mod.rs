@@ -14,6 +14,7 @@ mod board;
 mod entry;
 mod follow;
 mod script;
+mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub struct RedisLog {
 struct Shared {
     tail: Tail,
     script: Append,
+    /// What the keys of this log begin with.
+    prefix: String,
     /// The last record's mark, with its position.
     mark: Mutex<(Position, Vec<u8>)>,
 }
@@ -68,6 +71,7 @@ impl RedisLog {
         let shared = Arc::new(Shared {
             tail: Tail::new(NOWHERE, keep),
             script: Append::new(&address.prefix, keep),
+            prefix: address.prefix.clone(),
             mark: Mutex::new((nowhere, Vec::new())),
         });
         let why = "not heard from yet".to_owned();
@@ -105,6 +109,16 @@ impl Log for RedisLog {
             true => Ok(found.head),
             false => Err(LogError::TimedOut { log: KIND }),
         }
+    }
+
+    async fn take_turn(&self, what: &str, mine: &str, keep_for: Duration) -> Result<String, LogError> {
+        let key = turn::key(&self.shared.prefix, what);
+        self.pool.send(self.timeout, |way| turn::take(way, &key, mine, keep_for)).await.map_err(failed)
+    }
+
+    async fn give_turn(&self, what: &str, mine: &str) -> Result<(), LogError> {
+        let key = turn::key(&self.shared.prefix, what);
+        self.pool.send(self.timeout, |way| turn::give(way, &key, mine)).await.map_err(failed)
     }
 
     async fn head(&self) -> Result<Position, LogError> {
