@@ -24,6 +24,8 @@ mod purge;
 mod ratio;
 mod shell;
 mod stats;
+#[cfg(feature = "test")]
+mod test;
 mod token;
 mod traffic;
 
@@ -66,6 +68,9 @@ enum Command {
     Purge(purge::Options),
     /// Show what the cluster does
     Stats(stats::Options),
+    /// Run test cases of policies in the real module
+    #[cfg(feature = "test")]
+    Test(test::Options),
 }
 
 /// How a command ended that understood what it was asked.
@@ -91,6 +96,8 @@ fn main() -> ExitCode {
         Command::Proxy(options) => proxy::run(*options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),
+        #[cfg(feature = "test")]
+        Command::Test(options) => test::run(&options),
     };
     match ended {
         Ok(End::Done) => ExitCode::SUCCESS,
