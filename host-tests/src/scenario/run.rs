@@ -249,7 +249,7 @@ impl<'a> Run<'a> {
                     0 => differences,
                     count => differences.hint(format!(
                         "{count} answers of the origin are held; a request that waits for one needs a name, as in \
-                         `A: GET /path`, and a `release`"
+                         `A: GET /path` (\"as\" in a policy's test), and a `release`"
                     )),
                 }]);
             }
@@ -280,7 +280,7 @@ impl<'a> Run<'a> {
         let Some(answer) = self.script.take(&request, self.host) else {
             let found = format!("{} {} (host {})", asked.method, asked.target, request.authority);
             self.seen.push(Seen { request });
-            let hint = format!("a step `origin {} {} -> 200` before this gives one", asked.method, asked.target);
+            let hint = format!("the origin needs an answer to `{} {}` before this", asked.method, asked.target);
             return Err(vec![Difference::new("only requests that the origin has an answer for", found).hint(hint)]);
         };
         if answer.reaction != Reaction::Refuse {
