@@ -108,7 +108,10 @@ fn host(run: &mut Run<'_>) -> Result<()> {
     for program in programs()?.iter().filter(|program| program.needs_modules() && !program.needs_envoy()) {
         command.arg("--test").arg(&program.name);
     }
-    modules.tell(&mut command);
+    // The guides in docs/ run it.
+    let mut shop = cargo();
+    run.command("build shop", Kind::Check, shop.arg("build").args(NATIVE).args(["--bin", "shop-api"]));
+    modules.tell(&mut command).env("LARDER_SHOP_API", paths::target().join("debug/shop-api"));
     filtered(run, &mut command);
     run.command("host", Kind::Tests, &mut command);
     Ok(())
