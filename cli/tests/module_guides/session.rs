@@ -33,6 +33,7 @@ impl<'a> Session<'a> {
             .current_dir(place.path("work"))
             .env("PATH", format!("{}:{path}", programs.display()))
             .env("HOME", place.path("work"))
+            .env("TMPDIR", place.path("logs"))
             .env("LARDER_WASM", module())
             .env("NO_COLOR", "1")
             .env_remove("LARDER_NODE")
@@ -97,17 +98,9 @@ impl<'a> Session<'a> {
         let address = |word: &str| self.place.addresses.iter().find(|(name, _)| word == format!("${name}"));
         named.filter_map(address).map(|(_, address)| address.as_str()).collect()
     }
-
-    /// The end of the guide: every process that it began ends.
-    pub fn end(mut self) -> Result<(), String> {
-        self.input.write_all(b"kill $(jobs -p) 2> /dev/null; wait; echo ended\n").expect("bash listens");
-        match self.codes.recv_timeout(PATIENCE) {
-            Ok(_) => Ok(()),
-            Err(_) => Err("what it began does not end when it is asked to".to_owned()),
-        }
-    }
 }
 
+/// Every process that the guide began ends with it.
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         let group = format!("-{}", self.shell.id());
