@@ -56,9 +56,12 @@ fn the_index_names_every_guide() {
 /// Runs a guide from its first line to its last; what is wrong with it, if something is.
 fn run(guide: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(guide).map_err(|error| error.to_string())?;
-    let name = format!("docs/{}", guide.file_name().unwrap_or_default().to_string_lossy());
+    run_text(&format!("docs/{}", guide.file_name().unwrap_or_default().to_string_lossy()), &text)
+}
+
+fn run_text(name: &str, text: &str) -> Result<(), String> {
     let at = |line: usize, message: String| format!("{name}:{line}: {message}");
-    let fences = fences(&text).map_err(|(line, message)| at(line, message))?;
+    let fences = fences(text).map_err(|(line, message)| at(line, message))?;
     let place = Place::new();
     let mut session = Session::start(&place);
     for fence in &fences {
@@ -73,6 +76,29 @@ fn run(guide: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn what_a_guide_has_wrong_is_told_with_its_line() {
+    for (text, want) in [
+        ("```console\n$ true\n$ exit_with() { return 3; }\n$ exit_with\n```\n", "g.md:4: `exit_with` ends with 3"),
+        (
+            "```console\n$ echo a\nb\n```\n",
+            "g.md:2: `echo a` does not say what the guide shows\n--- shown\nb\n--- said\na\n",
+        ),
+        ("```console\n$ exit 0\n```\n", "g.md:2: `exit 0` ended the shell"),
+        ("```sh\nls\n```\n", "g.md:1: a fence of the kind `sh` is held against nothing"),
+        (
+            "```yaml envoy/minimal.yaml\n- name: larder\nno such line\n```\n",
+            "g.md:1: envoy/minimal.yaml does not have these lines",
+        ),
+        ("```yaml envoy/none.yaml\na\n```\n", "g.md:1: envoy/none.yaml: "),
+    ] {
+        let told = run_text("g.md", text).expect_err(text);
+        assert!(told.starts_with(want), "{text}\n{told}");
+    }
+    let right = "```json a.json\n{}\n```\n```console\n$ cat a.json\n{}\n$ A=1\n$ echo $A \\\n>   b\n1 …\n```\n";
+    assert_eq!(run_text("g.md", right), Ok(()));
 }
 
 /// The lines of an excerpt must stand in the file that it is from, one after the other; `…` leaves some out.
