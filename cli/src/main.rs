@@ -24,6 +24,8 @@ mod purge;
 mod ratio;
 mod shell;
 mod stats;
+#[cfg(feature = "test")]
+mod test;
 mod token;
 mod traffic;
 mod warm;
@@ -69,6 +71,9 @@ enum Command {
     Purge(purge::Options),
     /// Show what the cluster does
     Stats(stats::Options),
+    /// Run test cases of policies in the real module
+    #[cfg(feature = "test")]
+    Test(test::Options),
     /// Ask for URLs through Envoy before clients do, so that these find them in the cache
     Warm(Box<warm::Options>),
 }
@@ -97,6 +102,8 @@ fn main() -> ExitCode {
         Command::Proxy(options) => proxy::run(*options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),
+        #[cfg(feature = "test")]
+        Command::Test(options) => test::run(&options),
         Command::Warm(options) => warm::run(&options),
     };
     match ended {

@@ -32,6 +32,8 @@ const NEEDS: &[Need] = &[
     Need { what: "Redis", package: "redis-server", present: || program("redis-server") && program("redis-cli") },
     // Purges when a database changes, in tests, which run a server of their own.
     Need { what: "PostgreSQL", package: "postgresql", present: has_postgres },
+    // What guides in docs/ ask with.
+    Need { what: "curl", package: "curl", present: || program("curl") },
     // Benches: the server Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },
