@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::cluster::CallFailure;
 use crate::decide::admit::Bypass;
 use crate::decide::store::NotStored;
+use crate::shadow::{Difference, ShadowOutcome};
 
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +72,12 @@ pub enum Count {
     Refresh,
     /// URLs, tags and prefixes invalidated by unsafe methods and response fields.
     Invalidated,
+    /// A request, by how a policy in the shadow would have had it answered.
+    ShadowRequest(ShadowOutcome),
+    /// Body bytes that hits of a policy in the shadow would have sent.
+    ShadowBytes,
+    /// Something that a policy in the shadow would have done otherwise.
+    ShadowDiffers(Difference),
 }
 
 impl Count {
@@ -86,6 +93,9 @@ impl Count {
             Self::BytesFromStore => ("store_bytes", None),
             Self::Refresh => ("refreshes", None),
             Self::Invalidated => ("invalidations", None),
+            Self::ShadowRequest(outcome) => ("shadow_requests", Some(("outcome", outcome.as_str()))),
+            Self::ShadowBytes => ("shadow_store_bytes", None),
+            Self::ShadowDiffers(difference) => ("shadow_differs", Some(("reason", difference.as_str()))),
         }
     }
 }
