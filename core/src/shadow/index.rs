@@ -26,8 +26,6 @@ pub(super) struct Slot {
     pub times: Times,
     /// The age up to which the origin or the policy in force calls it fresh as well.
     pub allowed: Seconds,
-    /// The length of its body, zero where that is not known.
-    pub bytes: u64,
     pub mark: Mark,
     /// It says that it may be shared though requests carry identity.
     pub shareable: bool,
@@ -48,6 +46,8 @@ pub(super) struct Mark {
     pub body: Option<u64>,
     /// A hash of the origin's ETag.
     pub etag: Option<u64>,
+    /// The length of the body.
+    pub bytes: Option<u64>,
 }
 
 impl Mark {
@@ -55,7 +55,10 @@ impl Mark {
     pub fn differs(&self, other: &Self) -> bool {
         let both = |one: Option<u64>, other: Option<u64>| Some(one? != other?);
         self.status != other.status
-            || both(self.body, other.body).or_else(|| both(self.etag, other.etag)).unwrap_or(false)
+            || both(self.body, other.body)
+                .or_else(|| both(self.etag, other.etag))
+                .or_else(|| both(self.bytes, other.bytes))
+                .unwrap_or(false)
     }
 }
 
@@ -152,7 +155,6 @@ mod tests {
             lifetime,
             times: Times { request: Timestamp(0), response: Timestamp(0), date: None, age: Seconds::ZERO },
             allowed: Seconds::ZERO,
-            bytes: 1,
             mark: Mark::default(),
             shareable: false,
             apart: false,
@@ -200,11 +202,13 @@ mod tests {
 
     #[test]
     fn responses_differ_by_their_bodies_or_else_by_their_validators() {
-        let mark = |body, etag| Mark { status: 200, body, etag };
+        let mark = |body, etag| Mark { status: 200, body, etag, bytes: None };
         assert!(!mark(Some(1), Some(1)).differs(&mark(Some(1), Some(2))), "the same bytes under another tag");
         assert!(mark(Some(1), Some(1)).differs(&mark(Some(2), Some(1))));
         assert!(mark(None, Some(1)).differs(&mark(Some(2), Some(2))));
         assert!(!mark(None, None).differs(&mark(Some(2), Some(2))), "nothing is known");
+        let long = |bytes| Mark { bytes: Some(bytes), ..mark(None, None) };
+        assert!(long(1).differs(&long(2)) && !long(1).differs(&long(1)));
         assert!(mark(None, None).differs(&Mark { status: 404, ..Mark::default() }));
     }
 }

@@ -56,7 +56,7 @@ enum Progress {
     /// It would not be a hit: what answers?
     Open,
     /// The origin's head was seen, and the body is awaited. To be compared with what a hit would have served; to be remembered.
-    Body { compare: Option<Mark>, slot: Option<Box<Draft>>, mark: Mark, declared: Option<u64> },
+    Body { compare: Option<Mark>, slot: Option<Box<Draft>>, mark: Mark },
     /// Counted.
     Over,
 }
@@ -138,13 +138,13 @@ impl Watched {
             return;
         }
         let Some(renew) = self.serves(&slot.lifetime, age, covered) else { return };
-        let (mark, bytes, apart) = (slot.mark, slot.bytes, slot.apart || self.keeps_apart(slot.shareable));
+        let (mark, apart) = (slot.mark, slot.apart || self.keeps_apart(slot.shareable));
         let staler = age >= slot.allowed;
         self.progress = Progress::Hit { mark, renew };
-        self.hit(bytes, apart, staler, shadow);
+        self.hit(mark.bytes, apart, staler, shadow);
     }
 
-    fn hit(&self, bytes: u64, apart: bool, staler: bool, shadow: &mut Shadow) {
+    fn hit(&self, bytes: Option<u64>, apart: bool, staler: bool, shadow: &mut Shadow) {
         let rules = self.rules.index;
         shadow.count(rules, Count::ShadowRequest(ShadowOutcome::Hit));
         // What a condition or a range leaves of it is not looked into.
@@ -153,7 +153,7 @@ impl Watched {
             && !fields.has("range")
             && !store::CONDITIONS.iter().any(|name| fields.has(name));
         if whole {
-            shadow.tally.add(rules, Count::ShadowBytes, bytes);
+            shadow.tally.add(rules, Count::ShadowBytes, bytes.unwrap_or_default());
         }
         if apart && !self.keyed.names_user {
             shadow.count(rules, Count::ShadowDiffers(Difference::Identity));
@@ -219,7 +219,7 @@ impl Watched {
             _ => (None, true),
         };
         if let Some(before) = compare.filter(|_| from_origin)
-            && before.differs(&mark(&shadow, facts.status, body, etag))
+            && before.differs(&mark(&shadow, facts.status, (body, length), etag))
         {
             shadow.count(self.rules.index, Count::ShadowDiffers(Difference::OtherBody));
         }
@@ -231,8 +231,7 @@ impl Watched {
             if let Ok(mut draft) =
                 self.stand_in(now, &said, (from_origin, same_key, compare.is_some()), length, &mut shadow, worker)
             {
-                draft.slot.mark = mark(&shadow, status, body, etag);
-                draft.slot.bytes = length.unwrap_or_default();
+                draft.slot.mark = mark(&shadow, status, (body, length), etag);
                 self.remember(draft, &mut shadow);
             }
         }
@@ -258,7 +257,7 @@ impl Watched {
             // Under the same key the shadow would have stored it when it came, here or in the cluster.
             let age = age::current_age(&draft.slot.times, now);
             if self.serves(&draft.slot.lifetime, age, Covered::No).is_some() {
-                self.hit(length.unwrap_or_default(), draft.slot.apart, age >= draft.slot.allowed, shadow);
+                self.hit(length, draft.slot.apart, age >= draft.slot.allowed, shadow);
                 return Ok(draft.clone());
             }
         }
@@ -301,8 +300,9 @@ impl Watched {
         let Some(mut shadow) = self.shadow_of(worker) else { return };
         let is_whole =
             head.source == Source::Origin && head.status < 500 && !matches!(head.status, 206 | 304 | 412 | 416);
-        let mark = mark(&shadow, head.status, None, head.fields.first("etag"));
         let declared = head.content_length();
+        let mark = mark(&shadow, head.status, (None, declared), head.fields.first("etag"));
+        let is_empty = head.ends && self.request.method == "GET";
         let counted = matches!(self.progress, Progress::Hit { .. });
         let (compare, renew) = match std::mem::replace(&mut self.progress, Progress::Over) {
             Progress::Bypass => {
@@ -329,11 +329,11 @@ impl Watched {
             }
         }
         if compare.is_some() || slot.is_some() {
-            self.progress = Progress::Body { compare, slot, mark, declared };
+            self.progress = Progress::Body { compare, slot, mark };
         }
         worker.shadow = Some(shadow);
         if coming == Coming::Nothing {
-            self.ended(None, worker);
+            self.ended(is_empty.then_some(&[]), worker);
         }
     }
 
@@ -342,25 +342,22 @@ impl Watched {
         if !matches!(self.progress, Progress::Body { .. }) {
             return;
         }
-        let Progress::Body { compare, slot, mark: head, declared } =
-            std::mem::replace(&mut self.progress, Progress::Over)
-        else {
+        let Progress::Body { compare, slot, mark: head } = std::mem::replace(&mut self.progress, Progress::Over) else {
             return;
         };
         let length = body.map(|body| body.len() as u64);
-        let truncated = length.is_some() && declared.is_some() && length != declared && self.request.method != "HEAD";
-        if truncated {
+        let truncated = length.is_some() && head.bytes.is_some() && length != head.bytes;
+        if truncated && self.request.method != "HEAD" {
             return;
         }
         let Some(mut shadow) = self.shadow_of(worker) else { return };
-        let mark = Mark { body: body.map(|body| shadow.index.hash(body)), ..head };
+        let mark = Mark { body: body.map(|body| shadow.index.hash(body)), bytes: length.or(head.bytes), ..head };
         if compare.is_some_and(|before| before.differs(&mark)) {
             shadow.count(self.rules.index, Count::ShadowDiffers(Difference::OtherBody));
         }
         if let Some(mut draft) = slot {
             draft.slot.mark = mark;
-            draft.slot.bytes = length.or(declared).unwrap_or_default();
-            if draft.slot.bytes <= self.rules.limits.object_bytes_max {
+            if mark.bytes.unwrap_or_default() <= self.rules.limits.object_bytes_max {
                 self.remember(*draft, &mut shadow);
             }
         }
@@ -408,7 +405,6 @@ impl Watched {
             lifetime,
             times: said.times,
             allowed: self.allowed(head, &said.times),
-            bytes: 0,
             mark,
             shareable,
             apart: self.keeps_response_apart(&head.fields, shareable),
@@ -437,7 +433,7 @@ struct Said {
     standing: Standing,
 }
 
-fn mark(shadow: &Shadow, status: u16, body: Option<&[u8]>, etag: Option<&[u8]>) -> Mark {
+fn mark(shadow: &Shadow, status: u16, (body, bytes): (Option<&[u8]>, Option<u64>), etag: Option<&[u8]>) -> Mark {
     let hash = |bytes: &[u8]| shadow.index.hash(bytes);
-    Mark { status, body: body.map(hash), etag: etag.map(hash) }
+    Mark { status, body: body.map(hash), etag: etag.map(hash), bytes }
 }
