@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Scheme;
+use larder_core::cluster::message::{Policies, PollAnswer};
+use larder_core::cluster::subscription::{Heard, Subscription};
 use larder_core::cluster::{Call, CallFailure};
 use larder_core::exchange::Effect;
 use larder_core::flights::{StreamId, Wake};
 use larder_core::policy::Policy;
+use larder_core::tally::Tally;
 use larder_core::time::Timestamp;
 use larder_core::worker::Worker;
 use tokio::sync::{Semaphore, mpsc};
@@ -48,7 +51,16 @@ pub(crate) struct Settings {
 /// Behind the lock.
 pub(crate) struct Inner {
     pub(crate) worker: Worker,
-    pub(crate) policy: Arc<Policy>,
+    /// In force: the cluster's, where there is one under the name of the application's own.
+    policy: Arc<Policy>,
+    /// The application's own.
+    configured: Arc<Policy>,
+    /// What is taken up of the policies that are pushed to the cluster.
+    pub(crate) subscription: Option<Subscription>,
+    /// Whose counts the worker's are.
+    counting: Arc<Policy>,
+    /// Those of others, and of shadows that are over.
+    counted: Vec<(Arc<Policy>, Tally)>,
     next: u64,
     mailboxes: HashMap<StreamId, mpsc::UnboundedSender<Wake>>,
     tapes: HashMap<StreamId, Tape>,
@@ -59,6 +71,68 @@ impl Inner {
     pub(crate) fn begin(&mut self) -> (StreamId, Arc<Policy>) {
         self.next = self.next.wrapping_add(1);
         (StreamId(self.next), self.policy.clone())
+    }
+
+    /// The worker, for calls under this policy. Counts belong to a policy's routes.
+    pub(crate) fn worker_for(&mut self, policy: &Arc<Policy>) -> &mut Worker {
+        if !Arc::ptr_eq(policy, &self.counting) {
+            let before = std::mem::replace(&mut self.counting, policy.clone());
+            let own = self.counted.iter().position(|(of, _)| Arc::ptr_eq(of, policy));
+            let tally = own.map(|at| self.counted.swap_remove(at).1).unwrap_or_default();
+            let counts = std::mem::replace(&mut self.worker.tally, tally);
+            self.counted.push((before, counts));
+        }
+        &mut self.worker
+    }
+
+    /// Whether something was counted.
+    pub(crate) fn has_counts(&self) -> bool {
+        let shadow = || self.worker.shadow.as_ref().is_some_and(|shadow| !shadow.tally.is_empty());
+        !self.worker.tally.is_empty() || !self.counted.is_empty() || shadow()
+    }
+
+    /// What was counted, by whose rules.
+    pub(crate) fn take_counts(&mut self) -> Vec<(Arc<Policy>, Tally)> {
+        self.put_shadow_by();
+        self.counted.push((self.counting.clone(), std::mem::take(&mut self.worker.tally)));
+        std::mem::take(&mut self.counted)
+    }
+
+    fn put_shadow_by(&mut self) {
+        if let Some(shadow) = &mut self.worker.shadow {
+            self.counted.push((shadow.policy().clone(), std::mem::take(&mut shadow.tally)));
+        }
+    }
+
+    /// Takes up what a poll's answer has of policies, for requests from now on. The version that is in force then, where that has changed
+    /// (0 is the application's own), and why something was refused.
+    pub(crate) fn take_up(&mut self, policies: Option<&Policies>) -> (Option<u64>, Option<String>) {
+        let Some(subscription) = &mut self.subscription else { return (None, None) };
+        let Heard { changed, refused } = subscription.heard(policies);
+        let version = subscription.active().map_or(0, |active| active.version);
+        if changed {
+            self.choose();
+        }
+        (changed.then_some(version), refused)
+    }
+
+    fn configure(&mut self, policy: Arc<Policy>) {
+        if let Some(subscription) = &mut self.subscription
+            && subscription.name() != policy.name
+        {
+            *subscription = Subscription::new(&policy.name);
+        }
+        self.configured = policy;
+        self.choose();
+    }
+
+    /// Puts in force and in the shadow what is to be.
+    fn choose(&mut self) {
+        let active = self.subscription.as_ref().and_then(Subscription::active);
+        self.policy = active.map_or(&self.configured, |active| &active.policy).clone();
+        self.put_shadow_by();
+        let shadow = self.subscription.as_ref().and_then(Subscription::shadow);
+        self.worker.set_shadow(shadow.map(|shadow| &shadow.policy));
     }
 
     /// The body of this stream's response, for others.
@@ -98,7 +172,17 @@ impl Cache {
         link: Option<Link>,
     ) -> Self {
         let telemetry = Telemetry::new(worker.name);
-        let inner = Inner { worker, policy, next: 0, mailboxes: HashMap::new(), tapes: HashMap::new() };
+        let inner = Inner {
+            worker,
+            configured: policy.clone(),
+            subscription: None,
+            counting: policy.clone(),
+            counted: Vec::new(),
+            policy,
+            next: 0,
+            mailboxes: HashMap::new(),
+            tapes: HashMap::new(),
+        };
         Self {
             inner: Mutex::new(inner),
             clock,
@@ -170,9 +254,32 @@ impl Cache {
         self.telemetry.give_back(counts);
     }
 
-    /// Another policy, for requests from now on.
+    /// Has the cluster's policies taken up, under the name of the application's own.
+    pub(crate) fn follow_policies(&self) {
+        let mut inner = self.lock();
+        inner.subscription = Some(Subscription::new(&inner.configured.name));
+    }
+
+    /// Another policy of the application's own, for requests from now on.
     pub(crate) fn set_policy(&self, policy: Arc<Policy>) {
-        self.report();
-        self.lock().policy = policy;
+        self.lock().configure(policy);
+    }
+
+    /// The cluster has answered a poll.
+    pub(crate) fn heard(&self, answer: &PollAnswer) {
+        let ((name, version, refused), _) = self.step(|inner, now, _| {
+            inner.worker.heard(now, answer);
+            let (version, refused) = inner.take_up(answer.policies.as_ref());
+            let name = inner.subscription.as_ref().map(|subscription| subscription.name().to_owned());
+            (name.unwrap_or_default(), version, refused)
+        });
+        if let Some(version) = version {
+            tracing::info!(target: "larder", policy = name, version, "the cluster's word on policies is taken up");
+            self.telemetry.policy_version(&name, version);
+        }
+        if let Some(why) = refused {
+            tracing::error!(target: "larder", policy = name, why, "a policy from the cluster is refused");
+            self.telemetry.policy_refused(&name, self.link.is_some());
+        }
     }
 }

@@ -37,7 +37,7 @@ impl Telemetry {
 
     /// Reports where it is time to.
     pub(crate) fn take(&self, now: Timestamp, inner: &mut Inner, for_cluster: bool) {
-        if now.since(Timestamp(self.last.load(Ordering::Relaxed))) >= EVERY && !inner.worker.tally.is_empty() {
+        if now.since(Timestamp(self.last.load(Ordering::Relaxed))) >= EVERY && inner.has_counts() {
             self.report(now, inner, for_cluster);
         }
     }
@@ -46,14 +46,12 @@ impl Telemetry {
     pub(crate) fn report(&self, now: Timestamp, inner: &mut Inner, for_cluster: bool) {
         let mut known = self.for_cluster();
         self.last.store(now.0, Ordering::Relaxed);
-        for (rules, count, sum) in inner.worker.tally.take() {
-            #[cfg(feature = "metrics")]
-            self.count(&inner.policy, rules, count, sum);
-            if for_cluster {
-                let name = series(&inner.policy, rules, count);
-                if known.len() < SERIES_MAX || known.contains_key(&name) {
-                    let known = known.entry(name).or_default();
-                    *known = known.saturating_add(sum);
+        for (policy, mut tally) in inner.take_counts() {
+            for (rules, count, sum) in tally.take() {
+                #[cfg(feature = "metrics")]
+                self.count(&policy, rules, count, sum);
+                if for_cluster {
+                    note(&mut known, series(&policy, rules, count), sum);
                 }
             }
         }
@@ -84,6 +82,27 @@ impl Telemetry {
         gauge("larder_l1_bytes", inner.worker.shelf.bytes());
     }
 
+    /// Another version of a policy is in force; 0 is the application's own.
+    pub(crate) fn policy_version(&self, policy: &str, version: u64) {
+        #[cfg(feature = "metrics")]
+        {
+            let version = f64::from(u32::try_from(version).unwrap_or(u32::MAX));
+            metrics::gauge!("larder_policy_version", "cache" => self.cache, "policy" => policy.to_owned()).set(version);
+        }
+        #[cfg(not(feature = "metrics"))]
+        let _ = (policy, version);
+    }
+
+    /// A policy that was pushed to the cluster is refused here.
+    pub(crate) fn policy_refused(&self, policy: &str, for_cluster: bool) {
+        #[cfg(feature = "metrics")]
+        metrics::counter!("larder_policy_refused_total", "cache" => self.cache, "policy" => policy.to_owned())
+            .increment(1);
+        if for_cluster {
+            note(&mut self.for_cluster(), format!("larder_policy_refused_total;policy={}", clean(policy)), 1);
+        }
+    }
+
     /// What has been reported since this was last asked.
     pub(crate) fn take_counts(&self) -> Vec<(String, u64)> {
         std::mem::take(&mut *self.for_cluster()).into_iter().collect()
@@ -99,11 +118,21 @@ impl Telemetry {
     }
 }
 
+fn note(known: &mut BTreeMap<String, u64>, name: String, sum: u64) {
+    if known.len() < SERIES_MAX || known.contains_key(&name) {
+        let known = known.entry(name).or_default();
+        *known = known.saturating_add(sum);
+    }
+}
+
+fn clean(text: &str) -> String {
+    text.replace(|c: char| c == ';' || c.is_control(), "_")
+}
+
 /// As the plugin's reports have it.
 fn series(policy: &Policy, rules: usize, count: Count) -> String {
     let (name, label) = count.series();
     let rules = policy.routes().nth(rules).map_or(policy.unmatched(), |route| route.rules);
-    let clean = |text: &str| text.replace(|c: char| c == ';' || c.is_control(), "_");
     let (policy, route, class) = (clean(&policy.name), clean(&rules.route), clean(&rules.class));
     let label = label.map(|(name, value)| format!(";{name}={value}")).unwrap_or_default();
     format!("larder_{name}_total;policy={policy};route={route};class={class}{label}")

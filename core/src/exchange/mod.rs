@@ -157,6 +157,11 @@ impl Exchange {
         Self { policy, id, state: State::Request, answered: None, shadow: None }
     }
 
+    /// The policy it is under.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
     /// The request's head is here.
     pub fn on_request(
         &mut self,
