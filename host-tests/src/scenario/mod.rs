@@ -31,7 +31,7 @@ pub use executor::Executor;
 pub use files::{in_folder, run_all};
 pub use in_envoy::InEnvoy;
 pub use in_origin::InOrigin;
-pub use in_process::Core;
+pub use in_process::{Core, Shadow, Told};
 pub use in_wasmtime::Wasmtime;
 pub use parse::{SyntaxError, parse, read};
 pub use report::{Failure, Outcome, Report, Summary};
