@@ -48,17 +48,20 @@ pub(super) struct Mark {
     pub etag: Option<u64>,
     /// The length of the body.
     pub bytes: Option<u64>,
+    /// It is taken to be like one before; nobody has seen it.
+    pub assumed: bool,
 }
 
 impl Mark {
     /// Whether these are certainly two different responses.
     pub fn differs(&self, other: &Self) -> bool {
         let both = |one: Option<u64>, other: Option<u64>| Some(one? != other?);
-        self.status != other.status
-            || both(self.body, other.body)
-                .or_else(|| both(self.etag, other.etag))
-                .or_else(|| both(self.bytes, other.bytes))
-                .unwrap_or(false)
+        let known = !self.assumed && !other.assumed;
+        let by_content = || {
+            let body = both(self.body, other.body);
+            body.or_else(|| both(self.etag, other.etag)).or_else(|| both(self.bytes, other.bytes)).unwrap_or(false)
+        };
+        known && (self.status != other.status || by_content())
     }
 }
 
@@ -202,11 +205,12 @@ mod tests {
 
     #[test]
     fn responses_differ_by_their_bodies_or_else_by_their_validators() {
-        let mark = |body, etag| Mark { status: 200, body, etag, bytes: None };
+        let mark = |body, etag| Mark { status: 200, body, etag, bytes: None, assumed: false };
         assert!(!mark(Some(1), Some(1)).differs(&mark(Some(1), Some(2))), "the same bytes under another tag");
         assert!(mark(Some(1), Some(1)).differs(&mark(Some(2), Some(1))));
         assert!(mark(None, Some(1)).differs(&mark(Some(2), Some(2))));
         assert!(!mark(None, None).differs(&mark(Some(2), Some(2))), "nothing is known");
+        assert!(!Mark { assumed: true, ..mark(Some(1), None) }.differs(&mark(Some(2), None)));
         let long = |bytes| Mark { bytes: Some(bytes), ..mark(None, None) };
         assert!(long(1).differs(&long(2)) && !long(1).differs(&long(1)));
         assert!(mark(None, None).differs(&Mark { status: 404, ..Mark::default() }));

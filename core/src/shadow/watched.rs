@@ -61,6 +61,16 @@ enum Progress {
     Over,
 }
 
+/// How a response would answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serves {
+    Fresh,
+    /// Stale, as the client itself allows.
+    AsAllowed,
+    /// Stale, and it would be refreshed.
+    Stale,
+}
+
 /// What is to be remembered once the body is known.
 #[derive(Clone, Debug)]
 struct Draft {
@@ -137,10 +147,10 @@ impl Watched {
         if self.identity != Identity::None && !slot.shareable {
             return;
         }
-        let Some(renew) = self.serves(&slot.lifetime, age, covered) else { return };
+        let Some(serves) = self.serves(&slot.lifetime, age, covered) else { return };
         let (mark, apart) = (slot.mark, slot.apart || self.keeps_apart(slot.shareable));
-        let staler = age >= slot.allowed;
-        self.progress = Progress::Hit { mark, renew };
+        let staler = age >= slot.allowed && serves != Serves::AsAllowed;
+        self.progress = Progress::Hit { mark, renew: serves == Serves::Stale };
         self.hit(mark.bytes, apart, staler, shadow);
     }
 
@@ -163,13 +173,14 @@ impl Watched {
         }
     }
 
-    /// Whether a response of this age would answer the request, and be refreshed as well.
-    fn serves(&self, lifetime: &Lifetime, age: Seconds, covered: Covered) -> Option<bool> {
+    /// Whether a response of this age would answer the request.
+    fn serves(&self, lifetime: &Lifetime, age: Seconds, covered: Covered) -> Option<Serves> {
         let directives = CacheControl::of_request(&self.request.fields);
         let obeyed = self.rules.obey_request_directives.then_some(&directives);
         match reuse::reuse(lifetime, age, covered, obeyed) {
-            Reuse::Fresh | Reuse::StaleAllowed => Some(false),
-            Reuse::StaleWhileRevalidate => Some(true),
+            Reuse::Fresh => Some(Serves::Fresh),
+            Reuse::StaleAllowed => Some(Serves::AsAllowed),
+            Reuse::StaleWhileRevalidate => Some(Serves::Stale),
             Reuse::Validate(_) | Reuse::Gone => None,
         }
     }
@@ -227,11 +238,19 @@ impl Watched {
             let (status, fields) = (facts.status, facts.fields.clone());
             let head = ResponseHead { status, fields, source: Source::Origin, ends: length == Some(0) };
             let said = Said { head, times: facts.times, standing: variant.standing };
-            let same_key = *active == self.keyed.key;
-            if let Ok(mut draft) =
-                self.stand_in(now, &said, (from_origin, same_key, compare.is_some()), length, &mut shadow, worker)
-            {
-                draft.slot.mark = mark(&shadow, status, (body, length), etag);
+            let counted = compare.is_some();
+            let draft = if from_origin {
+                let draft = self.draft(&said, worker).and_then(|draft| self.got(draft));
+                self.not_hit(&draft, counted, &mut shadow);
+                draft.map(|mut draft| {
+                    draft.slot.mark = mark(&shadow, status, (body, length), etag);
+                    draft
+                })
+            } else {
+                let mark = mark(&shadow, status, (body, length), etag);
+                self.stand_in(now, &said, (mark, *active == self.keyed.key, counted), &mut shadow, worker)
+            };
+            if let Ok(draft) = draft {
                 self.remember(draft, &mut shadow);
             }
         }
@@ -243,44 +262,50 @@ impl Watched {
         &mut self,
         now: Timestamp,
         said: &Said,
-        (from_origin, same_key, counted): (bool, bool, bool),
-        length: Option<u64>,
+        (mark, same_key, counted): (Mark, bool, bool),
         shadow: &mut Shadow,
         worker: &Worker,
     ) -> Result<Draft, NotStored> {
-        let draft = self.draft(said, Mark::default(), worker);
-        if let Ok(draft) = &draft
-            && !counted
-            && !from_origin
-            && same_key
-        {
-            // Under the same key the shadow would have stored it when it came, here or in the cluster.
-            let age = age::current_age(&draft.slot.times, now);
-            if self.serves(&draft.slot.lifetime, age, Covered::No).is_some() {
-                self.hit(length, draft.slot.apart, age >= draft.slot.allowed, shadow);
-                return Ok(draft.clone());
+        let draft = self.draft(said, worker);
+        // Under the same key the shadow would have stored it when it came, here or in the cluster.
+        let served = draft.as_ref().ok().filter(|_| same_key).and_then(|Draft { slot, .. }| {
+            let age = age::current_age(&slot.times, now);
+            let serves = self.serves(&slot.lifetime, age, Covered::No)?;
+            Some((serves, slot.apart, age >= slot.allowed && serves != Serves::AsAllowed))
+        });
+        if let (Some((serves, apart, staler)), Ok(mut draft)) = (served, draft.clone()) {
+            if !counted {
+                self.hit(mark.bytes, apart, staler, shadow);
+            }
+            if serves != Serves::Stale {
+                draft.slot.mark = mark;
+                return Ok(draft);
             }
         }
-        let draft =
-            draft.and_then(|draft| if self.request.method == "GET" { Ok(draft) } else { Err(NotStored::Method) });
-        if !counted {
-            self.not_hit(draft.as_ref().ok(), draft.is_ok(), shadow);
-        }
+        let draft = draft.and_then(|draft| self.got(draft));
+        self.not_hit(&draft, counted || served.is_some(), shadow);
         let mut draft = draft?;
-        if !from_origin {
-            // As if it had come just now: so long as it had to live when it came.
-            let age = age::current_age(&said.times, said.times.response);
-            draft.slot.times = Times { request: now, response: now, date: None, age };
-        }
+        // As if it had come just now: so long as it had to live when it came. What the origin would really have said nobody knows.
+        let age = age::current_age(&said.times, said.times.response);
+        draft.slot.times = Times { request: now, response: now, date: None, age };
+        draft.slot.mark = Mark { assumed: true, ..mark };
         Ok(draft)
     }
 
+    /// A response to a GET is stored.
+    fn got(&self, draft: Draft) -> Result<Draft, NotStored> {
+        if self.request.method == "GET" { Ok(draft) } else { Err(NotStored::Method) }
+    }
+
     /// Counts what would not be a hit.
-    fn not_hit(&self, draft: Option<&Draft>, stored: bool, shadow: &mut Shadow) {
+    fn not_hit(&self, draft: &Result<Draft, NotStored>, counted: bool, shadow: &mut Shadow) {
+        if counted {
+            return;
+        }
         let rules = self.rules.index;
-        let outcome = if stored { ShadowOutcome::Miss } else { ShadowOutcome::NotStored };
+        let outcome = if draft.is_ok() { ShadowOutcome::Miss } else { ShadowOutcome::NotStored };
         shadow.count(rules, Count::ShadowRequest(outcome));
-        if draft.is_some_and(|draft| draft.slot.apart) && !self.keyed.names_user {
+        if draft.as_ref().is_ok_and(|draft| draft.slot.apart) && !self.keyed.names_user {
             shadow.count(rules, Count::ShadowDiffers(Difference::Identity));
         }
     }
@@ -321,12 +346,14 @@ impl Watched {
         if renew {
             let times = times_of(&head, self.began, now);
             let said = Said { head, times, standing: self.standing };
-            slot = self.draft(&said, mark, worker).ok().filter(|_| self.request.method == "GET").map(Box::new);
-            if !counted {
-                // A 304 is about the client's own condition: a request for a whole response would have been sent instead.
-                let stored = slot.is_some() || said.head.status == 304;
-                self.not_hit(slot.as_deref(), stored, &mut shadow);
+            let draft = self.draft(&said, worker).and_then(|draft| self.got(draft));
+            // A 304 is about the client's own condition: a request for a whole response would have been sent instead.
+            if said.head.status == 304 && !counted {
+                shadow.count(self.rules.index, Count::ShadowRequest(ShadowOutcome::Miss));
+            } else {
+                self.not_hit(&draft, counted, &mut shadow);
             }
+            slot = draft.ok().map(Box::new);
         }
         if compare.is_some() || slot.is_some() {
             self.progress = Progress::Body { compare, slot, mark };
@@ -371,7 +398,7 @@ impl Watched {
     }
 
     /// What the shadow would store of a response.
-    fn draft(&mut self, said: &Said, mark: Mark, worker: &Worker) -> Result<Draft, NotStored> {
+    fn draft(&mut self, said: &Said, worker: &Worker) -> Result<Draft, NotStored> {
         let (rules, head) = (&self.rules, &said.head);
         let directives = CacheControl::of_response(&head.fields, &rules.targeted);
         let get =
@@ -405,7 +432,7 @@ impl Watched {
             lifetime,
             times: said.times,
             allowed: self.allowed(head, &said.times),
-            mark,
+            mark: Mark::default(),
             shareable,
             apart: self.keeps_response_apart(&head.fields, shareable),
             url: url.into(),
@@ -435,5 +462,5 @@ struct Said {
 
 fn mark(shadow: &Shadow, status: u16, (body, bytes): (Option<&[u8]>, Option<u64>), etag: Option<&[u8]>) -> Mark {
     let hash = |bytes: &[u8]| shadow.index.hash(bytes);
-    Mark { status, body: body.map(hash), etag: etag.map(hash), bytes }
+    Mark { status, body: body.map(hash), etag: etag.map(hash), bytes, assumed: false }
 }

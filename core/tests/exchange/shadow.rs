@@ -229,3 +229,34 @@ fn an_exchange_that_began_before_the_shadow_changed_counts_for_neither() {
     assert!(world.worker.shadow.is_none());
     assert_eq!(world.stored("/b", &[]), whole("four"));
 }
+
+#[test]
+fn what_nobody_saw_differs_from_nothing() {
+    // Half as long: it would have asked anew at 30 seconds, and what it would have got then nobody knows.
+    let mut world = world(r#""ttl":"50s""#, r#""ttl":"30s""#);
+    world.fetch(("GET", "/a", &[]), 200, &[], "one");
+    world.wait(40);
+    world.stored("/a", &[]);
+    assert_eq!(counted(&mut world), "requests miss 2");
+    world.wait(20);
+    world.fetch(("GET", "/a", &[]), 200, &[], "two");
+    assert_eq!(counted(&mut world), "requests hit 1, store_bytes 3");
+    // A client that takes stale responses gets none that are staler than it said.
+    let mut lenient = self::world("", r#""request_directives":"obey""#);
+    lenient.fetch(("GET", "/a", &[]), 200, FRESH, "four");
+    lenient.wait(65);
+    lenient.fetch(("GET", "/a", &[("cache-control", "max-stale=10")]), 200, FRESH, "four");
+    assert_eq!(counted(&mut lenient), "requests hit 1, requests miss 1, store_bytes 4");
+}
+
+#[test]
+fn a_stale_hit_is_one_that_would_be_refreshed() {
+    let stale = r#""ttl":"10s","stale":{"while_revalidate":"60s"}"#;
+    let mut world = world(r#""ttl":"never""#, stale);
+    world.fetch(("GET", "/a", &[]), 200, &[], "one");
+    world.wait(15);
+    world.fetch(("GET", "/a", &[]), 200, &[("etag", "\"2\"")], "two");
+    world.wait(9);
+    world.fetch(("GET", "/a", &[]), 200, &[("etag", "\"2\"")], "two");
+    assert_eq!(counted(&mut world), "differs staler 2, requests hit 2, requests miss 1");
+}
