@@ -283,3 +283,100 @@ impl Cache {
         }
     }
 }
+
+#[cfg(all(test, feature = "cluster"))]
+mod tests {
+    use larder_core::cluster::message::Pushed;
+    use larder_core::purge::Position;
+
+    use super::*;
+    use crate::service::CacheLayer;
+
+    fn text(name: &str, ttl: &str) -> String {
+        format!(r#"{{ "version": 1, "name": "{name}", "defaults": {{ "ttl": "{ttl}" }} }}"#)
+    }
+
+    /// A layer of a cluster that nobody asks.
+    fn layer(follows: bool) -> CacheLayer {
+        let builder = CacheLayer::builder().policy(text("shop", "1s")).cluster(["http://127.0.0.1:1"]);
+        builder.follow_policies(follows).build().expect("a layer")
+    }
+
+    fn answer(generation: u64, active: Option<&str>, shadow: Option<&str>) -> PollAnswer {
+        let pushed = |text: &str| Pushed { version: generation, text: text.to_owned() };
+        let policies = Policies { generation, active: active.map(pushed), shadow: shadow.map(pushed) };
+        let position = Position { log: 7, ..Position::default() };
+        PollAnswer { position, begins_anew: false, records: Vec::new(), policies: Some(policies) }
+    }
+
+    /// The revisions of what is in force and what is in the shadow.
+    fn running(cache: &Cache) -> (u64, Option<u64>) {
+        let (running, _) = cache.step(|inner, _, _| {
+            let (_, policy) = inner.begin();
+            (policy.revision, inner.worker.shadow.as_ref().map(|shadow| shadow.policy().revision))
+        });
+        running
+    }
+
+    fn revision(text: &str) -> u64 {
+        Policy::parse(text).expect("a policy").revision
+    }
+
+    #[test]
+    fn what_the_cluster_has_takes_the_place_of_the_layers_own() {
+        let cache = layer(true).handle().cache;
+        let (own, two, three) = (text("shop", "1s"), text("shop", "2s"), text("shop", "3s"));
+        assert_eq!(running(&cache), (revision(&own), None));
+        cache.heard(&answer(1, Some(&two), Some(&three)));
+        assert_eq!(running(&cache), (revision(&two), Some(revision(&three))));
+        cache.heard(&answer(2, Some("{"), None));
+        assert_eq!(running(&cache), (revision(&two), Some(revision(&three))), "refused");
+        let watch = cache.step(|inner, _, _| inner.subscription.as_ref().map(Subscription::watch)).0;
+        assert!(watch.is_some_and(|watch| watch.generation == 2 && watch.refused.is_some()));
+        let told: Vec<_> = cache.take_counts().into_iter().filter(|(name, _)| name.contains("refused")).collect();
+        assert_eq!(told, [("larder_policy_refused_total;policy=shop".to_owned(), 1)]);
+        // The application's own changes meanwhile, and is what there is when the cluster has none.
+        cache.set_policy(Arc::new(Policy::parse(&three).expect("a policy")));
+        assert_eq!(running(&cache).0, revision(&two));
+        cache.heard(&answer(3, None, None));
+        assert_eq!(running(&cache), (revision(&three), None));
+        // Under another name nothing of that counts.
+        cache.heard(&answer(4, Some(&two), None));
+        let other = text("other", "1s");
+        cache.set_policy(Arc::new(Policy::parse(&other).expect("a policy")));
+        assert_eq!(running(&cache).0, revision(&other));
+    }
+
+    #[test]
+    fn a_layer_that_is_told_not_to_follow_asks_for_nothing() {
+        let cache = layer(false).handle().cache;
+        cache.heard(&answer(1, Some(&text("shop", "2s")), None));
+        assert_eq!(running(&cache).0, revision(&text("shop", "1s")));
+        assert!(cache.step(|inner, _, _| inner.subscription.is_none()).0);
+    }
+
+    #[test]
+    fn counts_stay_with_the_policy_that_they_were_made_under() {
+        use larder_core::tally::{Count, Outcome};
+        let cache = layer(true).handle().cache;
+        let own = cache.step(|inner, _, _| inner.begin().1).0;
+        let two =
+            r#"{ "version": 1, "name": "shop", "routes": [ { "name": "all", "path": "/{*rest}", "comment": "-" } ] }"#;
+        cache.heard(&answer(1, Some(two), Some(two)));
+        let new = cache.step(|inner, _, _| inner.begin().1).0;
+        cache.step(|inner, _, _| {
+            for (policy, by) in [(&own, 1), (&new, 10), (&own, 2), (&new, 20)] {
+                inner.worker_for(policy).tally.add(0, Count::Request(Outcome::Hit), by);
+            }
+            let shadow = inner.worker.shadow.as_mut().expect("a shadow");
+            shadow.tally.add(0, Count::ShadowRequest(larder_core::shadow::ShadowOutcome::Hit), 5);
+        });
+        cache.heard(&answer(2, None, None));
+        let mut counted: Vec<(String, u64)> = cache.take_counts();
+        counted.sort();
+        let requests =
+            |route: &str, by| (format!("larder_requests_total;policy=shop;route={route};class=_defaults;outcome=hit"), by);
+        let shadow = "larder_shadow_requests_total;policy=shop;route=all;class=_defaults;outcome=hit".to_owned();
+        assert_eq!(counted, [requests("all", 30), requests("_unmatched", 3), (shadow, 5)]);
+    }
+}

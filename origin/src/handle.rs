@@ -26,7 +26,7 @@ use crate::effects;
 /// ```
 #[derive(Clone)]
 pub struct Handle {
-    cache: Arc<Cache>,
+    pub(crate) cache: Arc<Cache>,
 }
 
 /// A text that names nothing to purge.
