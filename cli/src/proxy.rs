@@ -62,6 +62,10 @@ pub struct Options {
     #[arg(long, value_name = "URL", default_value = "memory:", hide_default_value = true)]
     store: String,
 
+    /// Whether policies that are pushed to the cluster under --policy's name take its place
+    #[arg(long, value_name = "WHETHER", value_enum, default_value_t = Pushed::Follow)]
+    pushed_policies: Pushed,
+
     /// Memory for entries, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
     memory: u64,
@@ -121,6 +125,12 @@ pub struct Options {
     /// Print the line that says where it listens as JSON: {"proxy": "ADDRESS:PORT", "admin": "ADDRESS:PORT", …}
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Pushed {
+    Follow,
+    Ignore,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -231,7 +241,11 @@ async fn serve(options: Options) -> anyhow::Result<End> {
 
 /// The cache, upon the proxy's upstream.
 async fn layer(options: &Options, policy: String) -> anyhow::Result<CacheLayer> {
-    let builder = CacheLayer::builder().policy(policy).memory(options.memory).cache_name(options.cache_name.as_str());
+    let builder = CacheLayer::builder()
+        .policy(policy)
+        .memory(options.memory)
+        .cache_name(options.cache_name.as_str())
+        .follow_policies(options.pushed_policies == Pushed::Follow);
     let layer = match kind(&options.store) {
         "memory" => builder.build(),
         "cluster" => builder.cluster(options.store.split(',').map(str::trim)).build(),

@@ -16,6 +16,7 @@ use crate::entry::Entry;
 use crate::field::cache_control::CacheControl;
 use crate::fields::{Fields, SharedFields};
 use crate::policy::rules::Rules;
+use crate::time::Timestamp;
 
 /// An entry under a policy.
 #[derive(Clone, Debug)]
@@ -45,7 +46,11 @@ impl Judged {
         let directives = CacheControl::of_response(&facts.fields, &rules.targeted);
         let lifetime =
             lifetime::of(rules, facts.status, &directives, &facts.fields, &facts.times).map(|lifetime| Lifetime {
-                fresh_for: lifetime::jittered(lifetime.fresh_for, rules.jitter_percent, spread(entry)),
+                fresh_for: lifetime::jittered(
+                    lifetime.fresh_for,
+                    rules.jitter_percent,
+                    spread(&facts.url, facts.times.response),
+                ),
                 ..lifetime
             });
         let mut head = facts.fields.clone();
@@ -106,8 +111,8 @@ impl Judged {
 }
 
 /// Deterministic, and different for each key and time of storing.
-fn spread(entry: &Entry) -> u64 {
-    FixedState::with_seed(entry.facts().times.response.0).hash_one(&entry.facts().url)
+pub(crate) fn spread(url: &str, stored: Timestamp) -> u64 {
+    FixedState::with_seed(stored.0).hash_one(url)
 }
 
 /// RFC 9110 15.4.5 names what a 304 has to carry and advises against describing content that is not there. Everything else

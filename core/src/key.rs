@@ -225,7 +225,7 @@ pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVar
         forward_target,
         forward_fields,
         covers,
-        names_user: rules.user.iter().any(|part| user_value(part, head).is_some()),
+        names_user: names_user(rules, head),
     }
 }
 
@@ -242,6 +242,11 @@ fn push_cookies_and_user(rules: &KeyRules, head: &RequestHead, parts: &mut Parts
         };
         parts.push_named(b'u', name, digest.as_ref().map(|digest| digest.as_slice()));
     }
+}
+
+/// Whether a key tells users apart by something this request carries.
+pub fn names_user(rules: &KeyRules, head: &RequestHead) -> bool {
+    rules.user.iter().any(|part| user_value(part, head).is_some())
 }
 
 /// The value of a user part in this request.

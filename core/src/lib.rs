@@ -23,6 +23,7 @@ pub mod judged;
 pub mod key;
 pub mod policy;
 pub mod purge;
+pub mod shadow;
 pub mod shelf;
 pub mod tally;
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! A worker is single-threaded, as Envoy's are. A host with many threads has many workers, or one behind a lock.
 
+use std::sync::Arc;
+
 use foldhash::fast::FixedState;
 
 use crate::cluster::message::PollAnswer;
@@ -9,7 +11,9 @@ use crate::cluster::{Membership, Settings};
 use crate::edge::Edge;
 use crate::exchange::CACHE_NAME;
 use crate::flights::Flights;
+use crate::policy::Policy;
 use crate::purge::{Mode, Position, Purges, Scope};
+use crate::shadow::Shadow;
 use crate::shelf::Shelf;
 use crate::tally::Tally;
 use crate::time::Timestamp;
@@ -33,6 +37,9 @@ pub struct Worker {
     pub follows: bool,
     /// The cluster, where there is one.
     pub cluster: Option<Membership>,
+    /// A policy that is evaluated and not acted on, where there is one.
+    pub shadow: Option<Box<Shadow>>,
+    seed: u64,
 }
 
 /// URLs and tags whose purges are remembered one by one.
@@ -50,6 +57,18 @@ impl Worker {
             edge: Edge::default(),
             follows: false,
             cluster: None,
+            shadow: None,
+            seed,
+        }
+    }
+
+    /// Has a policy run in the shadow from now on, or none. The same one goes on with what it knows; what another has counted is to be
+    /// taken before.
+    pub fn set_shadow(&mut self, policy: Option<&Arc<Policy>>) {
+        let revision = |shadow: &Shadow| shadow.policy().revision;
+        if self.shadow.as_deref().map(revision) != policy.map(|policy| policy.revision) {
+            let seed = self.seed.rotate_left(16);
+            self.shadow = policy.map(|policy| Box::new(Shadow::new(policy.clone(), seed)));
         }
     }
 

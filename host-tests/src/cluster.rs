@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use larder_core::cluster::leases::Lease;
-use larder_core::cluster::message::{Lookup, LookupAnswer, Message, Poll, PollAnswer, Purge, PurgeAnswer};
+use larder_core::cluster::message::{
+    Lookup, LookupAnswer, Message, Policies, Poll, PollAnswer, Purge, PurgeAnswer, Pushed,
+};
 use larder_core::purge::{Mode, Position, Scope};
 use larder_core::time::{Millis, Timestamp};
 use larder_node::clock::Clock;
@@ -49,6 +51,7 @@ pub struct Cluster {
     pub reader_token: String,
     tokens: Tokens,
     carried: BTreeMap<String, usize>,
+    pushed: Option<Policies>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -82,6 +85,7 @@ impl Cluster {
             reader_token,
             tokens: Tokens::new(&[purger, reader]).expect("two tokens"),
             carried: BTreeMap::new(),
+            pushed: None,
         };
         cluster.restart();
         cluster
@@ -137,6 +141,29 @@ impl Cluster {
         }
     }
 
+    /// What polls are told of policies from now on: the generation, what is in force and what is in the shadow, by version and text.
+    pub fn push(&mut self, generation: u64, active: Option<(u64, &str)>, shadow: Option<(u64, &str)>) {
+        let pushed = |(version, text): (u64, &str)| Pushed { version, text: text.to_owned() };
+        self.pushed = Some(Policies { generation, active: active.map(pushed), shadow: shadow.map(pushed) });
+    }
+
+    /// Polls are told nothing of policies from now on.
+    pub fn withdraw(&mut self) {
+        self.pushed = None;
+    }
+
+    /// A poll's answer with what the worker does not have yet.
+    fn with_policies(&self, call: &Call, mut answer: Response) -> Response {
+        let watched = Poll::decode(call.body.clone().into()).and_then(|poll| poll.watch);
+        let news =
+            self.pushed.as_ref().filter(|pushed| watched.is_some_and(|watch| watch.generation != pushed.generation));
+        let said = PollAnswer::decode(answer.body.clone().into());
+        if let (Poll::PATH, Some(news), Some(said)) = (call.path().as_str(), news, said) {
+            answer.body = PollAnswer { policies: Some(news.clone()), ..said }.encode();
+        }
+        answer
+    }
+
     fn carry_once(&mut self, host: &mut Host) -> bool {
         let mut any = false;
         for call in calls(host) {
@@ -154,7 +181,7 @@ impl Cluster {
         let waited =
             Millis(u64::try_from(host.now().duration_since(asked).unwrap_or_default().as_millis()).unwrap_or(0));
         let (body, wait) = at_once(call);
-        let answer = self.post(call, &body);
+        let answer = self.with_policies(call, self.post(call, &body));
         let decided = match wait {
             None => true,
             Some(wait) if waited >= wait => true,
@@ -221,7 +248,8 @@ fn at_once(call: &Call) -> (Vec<u8>, Option<Millis>) {
 fn says_something(call: &Call, answer: &[u8]) -> bool {
     let answer = Bytes::copy_from_slice(answer);
     match call.path().as_str() {
-        Poll::PATH => PollAnswer::decode(answer).is_none_or(|answer| answer.begins_anew || !answer.records.is_empty()),
+        Poll::PATH => PollAnswer::decode(answer)
+            .is_none_or(|answer| answer.begins_anew || !answer.records.is_empty() || answer.policies.is_some()),
         _ => LookupAnswer::decode(answer).is_none_or(|answer| answer.lease != Lease::Busy),
     }
 }

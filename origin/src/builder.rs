@@ -50,6 +50,7 @@ pub struct Builder {
     refreshes_max: usize,
     lookup_timeout: Duration,
     purge_lag_max: Duration,
+    follow_policies: bool,
     edge_keys: Option<String>,
     clock: Arc<dyn Clock>,
     #[cfg(feature = "cluster")]
@@ -116,6 +117,7 @@ impl Builder {
             refreshes_max: REFRESHES_DEFAULT,
             lookup_timeout: Duration::from_millis(50),
             purge_lag_max: Duration::from_secs(5),
+            follow_policies: true,
             edge_keys: std::env::var(EDGE_KEY_VARIABLE).ok().filter(|keys| !keys.is_empty()),
             clock: Arc::new(SystemClock),
             #[cfg(feature = "cluster")]
@@ -201,6 +203,13 @@ impl Builder {
         self
     }
 
+    /// Whether policies that are pushed to the cluster under this one's name take its place, and run in its shadow. One that this layer
+    /// cannot read is refused, and what was in force stays. Default: true.
+    pub fn follow_policies(mut self, follow: bool) -> Self {
+        self.follow_policies = follow;
+        self
+    }
+
     /// The layer.
     ///
     /// # Errors
@@ -261,7 +270,12 @@ impl Builder {
             stall_timeout: STALL_TIMEOUT,
         };
         let link = wire.map(|wire| Link::new(wire, worker.name, seed().unwrap_or_default()));
-        Ok(CacheLayer::new(Cache::new(worker, policy, self.clock, settings, self.refreshes_max, link)))
+        let follows = self.follow_policies && link.is_some() && !policy.name.is_empty();
+        let cache = Cache::new(worker, policy, self.clock, settings, self.refreshes_max, link);
+        if follows {
+            cache.follow_policies();
+        }
+        Ok(CacheLayer::new(cache))
     }
 }
 

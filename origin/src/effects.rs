@@ -21,8 +21,10 @@ pub(crate) fn carry_out(cache: &Arc<Cache>, effects: Vec<Effect>) {
             }
             // Only a request that comes in begins one, and its service is at hand then.
             Effect::Refresh(refresh) => {
-                let ((), more) =
-                    cache.step(|inner, now, out| refresh.finish(now, Answer::Failed, &mut inner.worker, out));
+                let ((), more) = cache.step(|inner, now, out| {
+                    let worker = inner.worker_for(refresh.policy());
+                    refresh.finish(now, Answer::Failed, worker, out);
+                });
                 carry_out(cache, more);
             }
             // Told under the lock; asked by the stream itself; asked for where a node was to serve, which none is here.

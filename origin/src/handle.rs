@@ -26,7 +26,7 @@ use crate::effects;
 /// ```
 #[derive(Clone)]
 pub struct Handle {
-    cache: Arc<Cache>,
+    pub(crate) cache: Arc<Cache>,
 }
 
 /// A text that names nothing to purge.
@@ -97,7 +97,8 @@ impl Handle {
         effects::carry_out(&self.cache, effects);
     }
 
-    /// Another policy, for requests from now on. What is stored stays, and is judged anew.
+    /// Another policy, for requests from now on. What is stored stays, and is judged anew. Where one is pushed to the cluster under
+    /// its name, that one stays in force ([`crate::Builder::follow_policies`]).
     ///
     /// # Errors
     /// The policy is refused; the one in force stays.

@@ -48,7 +48,10 @@ where
     let (call, _) = cache.step(|inner, _, _| refresh.lookup(&inner.worker));
     if let Some(call) = call {
         let answer = cache.call(&call).await;
-        let (step, effects) = cache.step(|inner, now, out| refresh.on_lookup(now, answer, &mut inner.worker, out));
+        let (step, effects) = cache.step(|inner, now, out| {
+            let worker = inner.worker_for(refresh.policy());
+            refresh.on_lookup(now, answer, worker, out)
+        });
         effects::carry_out(cache, effects);
         if step == RefreshStep::Done {
             return;
@@ -100,7 +103,8 @@ fn finish(cache: &Arc<Cache>, refresh: Box<Refresh>, answer: Option<(ResponseHea
             Some((head, body)) => Answer::Response(head.clone(), body),
             None => Answer::Failed,
         };
-        refresh.finish(now, answer, &mut inner.worker, out);
+        let worker = inner.worker_for(refresh.policy());
+        refresh.finish(now, answer, worker, out);
     });
     effects::carry_out(cache, effects);
 }

@@ -80,7 +80,7 @@ impl Stream {
         let ((mut exchange, id, decided), effects) = cache.step(|inner, now, out| {
             let (id, policy) = inner.begin();
             let mut exchange = Exchange::new(policy, id);
-            let verdict = exchange.on_request(now, request, &mut inner.worker, out);
+            let verdict = exchange.on_request(now, request, inner.worker_for(exchange.policy()), out);
             (exchange, id, Decided::of(verdict, id, true, inner))
         });
         if let Some(answered) = exchange.take_answered() {
@@ -105,7 +105,8 @@ impl Stream {
     ) -> (Step, Vec<Effect>) {
         let Self { cache, exchange, id, mailbox, .. } = self;
         let (decided, effects) = cache.step(|inner, now, out| {
-            let verdict = act(exchange, now, &mut inner.worker, out);
+            let worker = inner.worker_for(exchange.policy());
+            let verdict = act(exchange, now, worker, out);
             Decided::of(verdict, *id, mailbox.is_none(), inner)
         });
         self.next(decided, effects)
@@ -177,7 +178,7 @@ impl Stream {
     pub(crate) fn on_response(&mut self, head: ResponseHead, length: Option<u64>) -> (Received, Vec<Effect>) {
         let Self { cache, exchange, id, known, .. } = self;
         let ((verdict, writer), effects) = cache.step(|inner, now, out| {
-            let verdict = exchange.on_response(now, head, &mut inner.worker, out);
+            let verdict = exchange.on_response(now, head, inner.worker_for(exchange.policy()), out);
             let captures = matches!(verdict, ResponseVerdict::Hold | ResponseVerdict::Pass { capture: true, .. });
             let writer = captures.then(|| {
                 let (writer, tape) = tape::tape(length);
@@ -201,12 +202,12 @@ impl Stream {
 
     pub(crate) fn on_body(&mut self, so_far: u64) -> (BodyVerdict, Vec<Effect>) {
         let exchange = &mut self.exchange;
-        self.cache.step(|inner, now, out| exchange.on_body(now, so_far, &mut inner.worker, out))
+        self.cache.step(|inner, now, out| exchange.on_body(now, so_far, inner.worker_for(exchange.policy()), out))
     }
 
     pub(crate) fn on_end(&mut self, body: &[u8]) -> (EndVerdict, Vec<Effect>) {
         let exchange = &mut self.exchange;
-        self.cache.step(|inner, now, out| exchange.on_end(now, body, &mut inner.worker, out))
+        self.cache.step(|inner, now, out| exchange.on_end(now, body, inner.worker_for(exchange.policy()), out))
     }
 
     /// The stream is over for the cache, whatever its client still gets.
@@ -217,8 +218,9 @@ impl Stream {
         }
         *known = false;
         let ((), effects) = cache.step(|inner, _, out| {
-            exchange.on_received(std::mem::take(received), &mut inner.worker);
-            exchange.on_close(&mut inner.worker, out);
+            let worker = inner.worker_for(exchange.policy());
+            exchange.on_received(std::mem::take(received), worker);
+            exchange.on_close(worker, out);
             inner.forget(*id);
         });
         effects::carry_out(cache, effects);

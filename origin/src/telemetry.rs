@@ -50,7 +50,7 @@ impl Telemetry {
 
     /// Reports where it is time to.
     pub(crate) fn take(&self, now: Timestamp, inner: &mut Inner, for_cluster: bool) {
-        if now.since(Timestamp(self.last.load(Ordering::Relaxed))) >= EVERY && !inner.worker.tally.is_empty() {
+        if now.since(Timestamp(self.last.load(Ordering::Relaxed))) >= EVERY && inner.has_counts() {
             self.report(now, inner, for_cluster);
         }
     }
@@ -59,29 +59,24 @@ impl Telemetry {
     pub(crate) fn report(&self, now: Timestamp, inner: &mut Inner, for_cluster: bool) {
         let mut known = self.for_cluster();
         self.last.store(now.0, Ordering::Relaxed);
-        for (rules, count, sum) in inner.worker.tally.take() {
-            #[cfg(feature = "metrics")]
-            self.count(&inner.policy, rules, count, sum);
-            if for_cluster {
-                let name = series(&inner.policy, rules, count);
-                // A report that is full had better have what was counted, and how long requests took summed over routes.
-                let is_crowded = known.counts.len() >= SERIES_MAX / 2 && !known.counts.contains_key(&name);
-                let name = if is_crowded && matches!(count, Count::Took(..)) { over_routes(&name) } else { name };
-                if known.counts.len() < SERIES_MAX || known.counts.contains_key(&name) {
-                    let known = known.counts.entry(name).or_default();
-                    *known = known.saturating_add(sum);
+        for (policy, mut tally) in inner.take_counts() {
+            for (rules, count, sum) in tally.take() {
+                #[cfg(feature = "metrics")]
+                self.count(&policy, rules, count, sum);
+                if for_cluster {
+                    known.note(series(&policy, rules, count), matches!(count, Count::Took(..)), sum);
                 }
             }
-        }
-        let keys = inner.worker.tally.take_keys();
-        if for_cluster {
-            let room = KEYS_MAX.saturating_sub(known.keys.len());
-            known.keys.extend(keys.into_iter().take(room).map(|key| ReportedKey {
-                labels: labels(&inner.policy, key.rules),
-                url: key.url,
-                requests: key.requests,
-                hits: key.hits,
-            }));
+            let keys = tally.take_keys();
+            if for_cluster {
+                let room = KEYS_MAX.saturating_sub(known.keys.len());
+                known.keys.extend(keys.into_iter().take(room).map(|key| ReportedKey {
+                    labels: labels(&policy, key.rules),
+                    url: key.url,
+                    requests: key.requests,
+                    hits: key.hits,
+                }));
+            }
         }
         #[cfg(feature = "metrics")]
         self.gauges(inner);
@@ -128,6 +123,28 @@ impl Telemetry {
         gauge("larder_l1_bytes", inner.worker.shelf.bytes());
     }
 
+    /// Another version of a policy is in force; 0 is the application's own.
+    pub(crate) fn policy_version(&self, policy: &str, version: u64) {
+        #[cfg(feature = "metrics")]
+        {
+            let version = f64::from(u32::try_from(version).unwrap_or(u32::MAX));
+            metrics::gauge!("larder_policy_version", "cache" => self.cache, "policy" => policy.to_owned()).set(version);
+        }
+        #[cfg(not(feature = "metrics"))]
+        let _ = (policy, version);
+    }
+
+    /// A policy that was pushed to the cluster is refused here.
+    pub(crate) fn policy_refused(&self, policy: &str, for_cluster: bool) {
+        #[cfg(feature = "metrics")]
+        metrics::counter!("larder_policy_refused_total", "cache" => self.cache, "policy" => policy.to_owned())
+            .increment(1);
+        if for_cluster {
+            let name = format!("larder_policy_refused_total;policy={}", clean(policy));
+            self.for_cluster().note(name, false, 1);
+        }
+    }
+
     /// What has been reported since this was last asked.
     pub(crate) fn take_counts(&self) -> (Vec<(String, u64)>, Vec<ReportedKey>) {
         let ForCluster { counts, keys } = std::mem::take(&mut *self.for_cluster());
@@ -142,4 +159,21 @@ impl Telemetry {
             *known = known.saturating_add(sum);
         }
     }
+}
+
+impl ForCluster {
+    /// Adds to a series, where there is room.
+    fn note(&mut self, name: String, is_duration: bool, sum: u64) {
+        // A report that is full had better have what was counted, and how long requests took summed over routes.
+        let is_crowded = self.counts.len() >= SERIES_MAX / 2 && !self.counts.contains_key(&name);
+        let name = if is_crowded && is_duration { over_routes(&name) } else { name };
+        if self.counts.len() < SERIES_MAX || self.counts.contains_key(&name) {
+            let known = self.counts.entry(name).or_default();
+            *known = known.saturating_add(sum);
+        }
+    }
+}
+
+fn clean(text: &str) -> String {
+    text.replace(|c: char| c == ';' || c.is_control(), "_")
 }

@@ -3,7 +3,8 @@
 //! ```json
 //! { "policy": { "version": 1, ... }, "l1_bytes": "16MiB", "tick": "100ms",
 //!   "refresh": { "timeout": "10s", "in_flight_max": 64, "cluster": "shop" },
-//!   "cluster": { "name": "larder_nodes", "timeout": "50ms", "purge_lag_max": "5s", "poll": "2s", "reroute_above": "64KiB" } }
+//!   "cluster": { "name": "larder_nodes", "timeout": "50ms", "purge_lag_max": "5s", "poll": "2s", "reroute_above": "64KiB",
+//!                "policies": "follow" } }
 //! ```
 //! `policy` may also be a string with the policy's text. Everything but the policy has a default. What a policy means is the
 //! core's business; this only finds its text and says what is wrong with the rest.
@@ -49,6 +50,28 @@ pub struct ClusterSettings {
     /// Longer bodies are fetched by Envoy itself, by a route for requests with `x-larder-serve`; without this none are.
     #[serde(default, deserialize_with = "optional_bytes")]
     pub reroute_above: Option<u64>,
+    /// Whether policies that are pushed to the cluster under the configured one's name take its place.
+    #[serde(default)]
+    pub policies: PushedPolicies,
+}
+
+/// What becomes of policies that are pushed to the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PushedPolicies {
+    /// They are taken up.
+    #[default]
+    Follow,
+    /// What was configured stays in force.
+    Ignore,
+}
+
+impl Settings {
+    /// The name under which policies are taken up from the cluster.
+    pub fn follows(&self) -> Option<&str> {
+        let follows = self.cluster.as_ref().is_some_and(|cluster| cluster.policies == PushedPolicies::Follow);
+        (follows && !self.policy.name.is_empty()).then_some(&self.policy.name)
+    }
 }
 
 impl ClusterSettings {

@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use larder_core::cluster::message::ReportedKey;
-use larder_core::tally::{Bucket, Count, Outcome, labels, over_routes, series};
+use larder_core::tally::{Bucket, Count, Outcome, Tally, labels, over_routes, series};
 use larder_core::{Policy, Worker};
 
 use crate::raw::{self, Metric};
@@ -29,36 +29,59 @@ pub fn note_unclean() {
     UNCLEAN.set(UNCLEAN.get().saturating_add(1));
 }
 
-/// Sends what the worker has counted.
+/// Sends what the worker has counted under a policy, and what its shadow has under its own.
 pub fn send(policy: &Policy, worker: &mut Worker) {
-    if !worker.tally.is_empty() {
-        for (index, count, sum) in worker.tally.take() {
-            match count {
-                Count::Took(outcome, bucket) => add_duration(policy, outcome, bucket, sum),
-                _ => add(&name(policy, index, count), sum),
-            }
-            if worker.cluster.is_some() {
-                let name = series(policy, index, count);
-                match count {
-                    Count::Took(..) if is_crowded(&name) => report(&over_routes(&name), sum),
-                    _ => report(&name, sum),
-                }
-            }
-        }
-        let keys = worker.tally.take_keys();
-        if worker.cluster.is_some() {
-            report_keys(keys.into_iter().map(|key| ReportedKey {
-                labels: labels(policy, key.rules),
-                url: key.url,
-                requests: key.requests,
-                hits: key.hits,
-            }));
-        }
+    let for_cluster = worker.cluster.is_some();
+    send_all(policy, &mut worker.tally, for_cluster);
+    if let Some(shadow) = &mut worker.shadow {
+        let policy = shadow.policy().clone();
+        send_all(&policy, &mut shadow.tally, for_cluster);
     }
     match UNCLEAN.take() {
         0 => {}
         sum => add("larder_unclean_fields_total", sum),
     }
+}
+
+fn send_all(policy: &Policy, tally: &mut Tally, for_cluster: bool) {
+    if tally.is_empty() {
+        return;
+    }
+    for (index, count, sum) in tally.take() {
+        match count {
+            Count::Took(outcome, bucket) => add_duration(policy, outcome, bucket, sum),
+            _ => add(&name(policy, index, count), sum),
+        }
+        if for_cluster {
+            let name = series(policy, index, count);
+            match count {
+                Count::Took(..) if is_crowded(&name) => report(&over_routes(&name), sum),
+                _ => report(&name, sum),
+            }
+        }
+    }
+    let keys = tally.take_keys();
+    if for_cluster {
+        report_keys(keys.into_iter().map(|key| ReportedKey {
+            labels: labels(policy, key.rules),
+            url: key.url,
+            requests: key.requests,
+            hits: key.hits,
+        }));
+    }
+}
+
+/// A policy of this name came from the cluster, and is refused.
+pub fn count_refused(policy: &str) {
+    let name = format!("larder_policy_refused_total;policy={}", clean(policy));
+    add(&name, 1);
+    report(&name, 1);
+}
+
+/// Another version is in force from now on; 0 is the configured policy.
+pub fn set_version(policy: &str, version: u64) {
+    let Some(number) = peers::own_number() else { return };
+    set(&format!("larder_policy_version;policy={};worker={number}", clean(policy)), version);
 }
 
 /// Series that a report carries; what more there is, is in Envoy's own counters.

@@ -18,6 +18,7 @@ impl Status {
 /// Severity of a log line.
 #[derive(Clone, Copy, Debug)]
 pub enum Level {
+    Info = 2,
     Error = 4,
     Critical = 5,
 }

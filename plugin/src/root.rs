@@ -19,11 +19,11 @@ use crate::{cluster, effects, environment, hop, metrics, peers, refresh};
 /// A root context.
 pub struct Root {
     id: u32,
-    plugin: Option<Rc<Plugin>>,
     leaving: bool,
 }
 
 thread_local! {
+    /// What each root serves under. Not the roots' own, since a poll's answer may put another policy in place for any of them.
     static PLUGINS: RefCell<BTreeMap<u32, Rc<Plugin>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
@@ -32,10 +32,25 @@ pub fn plugin_of(root: u32) -> Option<Rc<Plugin>> {
     PLUGINS.with_borrow(|plugins| plugins.get(&root).cloned())
 }
 
+/// Puts others in the place of configurations, as this says.
+pub fn replace(by: impl Fn(&Plugin) -> Option<Rc<Plugin>>) {
+    PLUGINS.with_borrow_mut(|plugins| {
+        for plugin in plugins.values_mut() {
+            if let Some(other) = by(plugin) {
+                *plugin = other;
+            }
+        }
+    });
+}
+
 impl Root {
     /// A root that is not configured yet.
     pub fn new(id: u32) -> Self {
-        Self { id, plugin: None, leaving: false }
+        Self { id, leaving: false }
+    }
+
+    fn plugin(&self) -> Option<Rc<Plugin>> {
+        plugin_of(self.id)
     }
 
     fn pending(&self) -> usize {
@@ -55,10 +70,10 @@ impl Context for Root {
     }
 
     fn on_done(&mut self) -> bool {
-        if let Some(cache) = self.plugin.as_ref().and_then(|plugin| plugin.known_cache()) {
-            cache.borrow_mut().send_counts();
-        }
-        if let Some(plugin) = &self.plugin {
+        if let Some(plugin) = self.plugin() {
+            if let Some(cache) = plugin.known_cache() {
+                cache.borrow_mut().send_counts();
+            }
             plugin.leave();
         }
         self.leaving = self.pending() > 0;
@@ -75,8 +90,7 @@ impl RootContext for Root {
             Ok((settings, edge)) => {
                 let tick = u32::try_from(settings.tick.0).unwrap_or(u32::MAX);
                 let plugin = Plugin::new(self.id, settings, edge);
-                PLUGINS.with_borrow_mut(|plugins| plugins.insert(self.id, plugin.clone()));
-                self.plugin = Some(plugin);
+                PLUGINS.with_borrow_mut(|plugins| plugins.insert(self.id, plugin));
                 peers::prepare();
                 let _ = raw::tick_every(tick);
                 true
@@ -93,14 +107,14 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         // Envoy ticks on threads that serve nobody, too: they have no cache.
-        let Some(plugin) = &self.plugin else { return };
+        let Some(plugin) = self.plugin() else { return };
         let Some(cache) = plugin.known_cache() else { return };
         let now = vm::now();
         let overdue = cache.borrow_mut().worker.flights.overdue(now);
         effects::wake(self.id, now, overdue);
         effects::wake_left(self.id);
         peers::tick();
-        cluster::tick(self.id, now, plugin, &cache);
+        cluster::tick(self.id, now, &plugin, &cache);
         cache.borrow_mut().send_counts();
         metrics::send_gauges();
     }
@@ -112,17 +126,17 @@ impl RootContext for Root {
         } else {
             peers::hear();
             effects::wake_left(self.id);
-            if let Some(plugin) = self.plugin.as_ref().filter(|plugin| plugin.settings.cluster.is_some())
+            if let Some(plugin) = self.plugin().filter(|plugin| plugin.settings.cluster.is_some())
                 && let Some(cache) = plugin.known_cache()
             {
-                cluster::tick(self.id, vm::now(), plugin, &cache);
+                cluster::tick(self.id, vm::now(), &plugin, &cache);
             }
         }
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        match &self.plugin {
-            Some(plugin) => Some(Box::new(HttpStream::new(id, plugin.clone()))),
+        match self.plugin() {
+            Some(plugin) => Some(Box::new(HttpStream::new(id, plugin))),
             None => Some(Box::new(Unconfigured)),
         }
     }

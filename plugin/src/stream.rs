@@ -60,7 +60,7 @@ enum Phase {
 
 impl Stream {
     fn new(id: u32, plugin: Rc<Plugin>) -> Self {
-        let exchange = Exchange::new(plugin.settings.policy.clone(), StreamId(u64::from(id)));
+        let exchange = Exchange::new(plugin.policy.clone(), StreamId(u64::from(id)));
         Self { id, plugin, cache: None, exchange, phase: Phase::Request, received: 0, origin: String::new() }
     }
 

@@ -7,30 +7,37 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use larder_core::Policy;
+use larder_core::cluster::Subscription;
+use larder_core::cluster::message::Policies;
 use larder_core::edge::Edge;
 use larder_core::purge::{Mode, Scope};
 use larder_core::time::Timestamp;
 use larder_core::worker::Worker;
 
 use crate::config::{ClusterSettings, Settings};
+use crate::raw::Level;
 use crate::stream::Stream;
-use crate::{metrics, peers, raw};
+use crate::{metrics, peers, raw, root};
 
-/// A configuration in force, shared by its root and the streams made under it.
+/// A configuration in force, shared by its root and the streams made under it. Another policy makes another one of the same root.
 #[derive(Debug)]
 pub struct Plugin {
     /// The root's context number.
     pub root: u32,
     /// What was configured.
-    pub settings: Settings,
+    pub settings: Rc<Settings>,
+    /// In force: the cluster's, where there is one under the name of the configured one.
+    pub policy: Arc<Policy>,
     /// Markers for layers at the origin.
     edge: Edge,
     /// The root id, which names the cache.
     name: Vec<u8>,
     cache: OnceCell<SharedCache>,
     /// Another configuration serves.
-    leaving: Cell<bool>,
+    leaving: Rc<Cell<bool>>,
 }
 
 /// A cache, as streams and roots hold it.
@@ -43,6 +50,8 @@ pub struct Cache {
     pub worker: Worker,
     /// Under whose policy the tally counts.
     tallied: Rc<Plugin>,
+    /// What is taken up of the policies that are pushed to the cluster.
+    pub subscription: Option<Subscription>,
 }
 
 thread_local! {
@@ -59,7 +68,22 @@ impl Plugin {
     /// A configuration. Touches nothing that is shared: Envoy configures on threads that serve nobody.
     pub fn new(root: u32, settings: Settings, edge: Edge) -> Rc<Self> {
         let name = raw::property("plugin_root_id").unwrap_or_default();
-        Rc::new(Self { root, settings, edge, name, cache: OnceCell::new(), leaving: Cell::new(false) })
+        let policy = pushed(&name, &settings).unwrap_or_else(|| settings.policy.clone());
+        let (settings, leaving) = (Rc::new(settings), Rc::default());
+        Rc::new(Self { root, settings, policy, edge, name, cache: OnceCell::new(), leaving })
+    }
+
+    /// The same under another policy, for requests from now on.
+    fn under(&self, policy: Arc<Policy>) -> Rc<Self> {
+        Rc::new(Self {
+            root: self.root,
+            settings: self.settings.clone(),
+            policy,
+            edge: self.edge.clone(),
+            name: self.name.clone(),
+            cache: self.cache.clone(),
+            leaving: self.leaving.clone(),
+        })
     }
 
     /// Another configuration serves from now on.
@@ -81,7 +105,8 @@ impl Plugin {
             let mut worker = Worker::new(self.settings.l1_bytes, salt());
             worker.use_cluster(self.settings.cluster.as_ref().map(ClusterSettings::for_core));
             worker.edge = self.edge.clone();
-            let cache = Rc::new(RefCell::new(Cache { worker, tallied: self.clone() }));
+            let subscription = self.settings.follows().map(Subscription::new);
+            let cache = Rc::new(RefCell::new(Cache { worker, tallied: self.clone(), subscription }));
             CACHES.with_borrow_mut(|caches| caches.push((self.name.clone(), cache.clone())));
             peers::join();
             if self.settings.cluster.is_some() {
@@ -109,7 +134,11 @@ impl Plugin {
             Some(cache.clone())
         })?;
         {
-            let worker = &mut cache.borrow_mut().worker;
+            let mut cache = cache.borrow_mut();
+            if cache.subscription.as_ref().map(Subscription::name) != self.settings.follows() {
+                cache.subscribe(self.settings.follows());
+            }
+            let worker = &mut cache.worker;
             worker.shelf.set_bytes_max(self.settings.l1_bytes);
             worker.use_cluster(self.settings.cluster.as_ref().map(ClusterSettings::for_core));
             worker.edge = self.edge.clone();
@@ -131,8 +160,62 @@ impl Cache {
 
     /// Sends the counters.
     pub fn send_counts(&mut self) {
-        metrics::send(&self.tallied.settings.policy, &mut self.worker);
+        metrics::send(&self.tallied.policy, &mut self.worker);
     }
+
+    fn subscribe(&mut self, name: Option<&str>) {
+        self.send_counts();
+        self.subscription = name.map(Subscription::new);
+        self.worker.set_shadow(None);
+    }
+}
+
+/// The policy that the cluster has in place of the configured one, where this VM knows of it already: a reload does not go back.
+fn pushed(name: &[u8], settings: &Settings) -> Option<Arc<Policy>> {
+    let follows = settings.follows()?;
+    CACHES.with_borrow(|caches| {
+        let (_, cache) = caches.iter().find(|(of, _)| of == name)?;
+        let cache = cache.borrow();
+        let subscription = cache.subscription.as_ref().filter(|subscription| subscription.name() == follows)?;
+        subscription.active().map(|active| active.policy.clone())
+    })
+}
+
+/// Takes up what a poll's answer has of policies, in a callback of a root. Streams under way end under the policy they began with.
+pub fn take_up(cache: &SharedCache, policies: Option<&Policies>) {
+    let active = {
+        let mut cache = cache.borrow_mut();
+        let cache = &mut *cache;
+        let Some(subscription) = &mut cache.subscription else { return };
+        let heard = subscription.heard(policies);
+        if let Some(why) = heard.refused {
+            metrics::count_refused(subscription.name());
+            for line in why.lines() {
+                raw::log(Level::Error, &format!("larder: a policy from the cluster is refused: {line}"));
+            }
+        }
+        if !heard.changed {
+            return;
+        }
+        let (active, shadow) = (subscription.active().cloned(), subscription.shadow().cloned());
+        let version = active.as_ref().map_or(0, |active| active.version);
+        let what = if version == 0 { "the configured policy".to_owned() } else { format!("version {version}") };
+        raw::log(Level::Info, &format!("larder: of {:?}, {what} is in force now", subscription.name()));
+        metrics::set_version(subscription.name(), version);
+        cache.send_counts();
+        cache.worker.set_shadow(shadow.as_ref().map(|shadow| &shadow.policy));
+        active.map(|active| active.policy)
+    };
+    let name = CACHES
+        .with_borrow(|caches| caches.iter().find(|(_, known)| Rc::ptr_eq(known, cache)).map(|(name, _)| name.clone()));
+    root::replace(|plugin| {
+        if Some(&plugin.name) != name.as_ref() {
+            return None;
+        }
+        let policy = active.as_ref().filter(|active| plugin.settings.follows() == Some(&active.name));
+        let policy = policy.unwrap_or(&plugin.settings.policy);
+        (!Arc::ptr_eq(policy, &plugin.policy)).then(|| plugin.under(policy.clone()))
+    });
 }
 
 /// Takes up a purge in every cache of this VM.

@@ -2,7 +2,7 @@
 //!
 //! `message` is the language, `leases` who may fill a key, `desk` how a node answers a look-up, `breaker` when a worker stops asking,
 //! `serving` what a node
-//! says to clients, `membership` what a worker knows of its cluster. No I/O: hosts carry messages.
+//! says to clients, `membership` what a worker knows of its cluster, `subscription` which policies it takes up from there. No I/O: hosts carry messages.
 
 pub mod breaker;
 pub mod desk;
@@ -10,9 +10,11 @@ pub mod leases;
 pub mod membership;
 pub mod message;
 pub mod serving;
+pub mod subscription;
 
 pub use breaker::Breaker;
 pub use membership::{Membership, Settings};
+pub use subscription::Subscription;
 
 use crate::time::Millis;
 

@@ -13,6 +13,7 @@ use crate::decide::age;
 use crate::decide::reuse::{self, Reuse};
 use crate::field::cache_control::CacheControl;
 use crate::field::cache_status::CacheStatus;
+use crate::shadow::Seen;
 use crate::tally::Outcome;
 use crate::time::Timestamp;
 use crate::worker::Worker;
@@ -59,6 +60,7 @@ impl Exchange {
         let status = CacheStatus { collapsed: true, ..hit(worker.name, left) };
         let reply = reply::from_stored(&asked.request, &variant, now, status);
         self.count_reply(now, asked, Outcome::Collapsed, &reply, worker);
+        self.shade(now, asked, &variant, Seen::Elsewhere(None), worker);
         self.state = State::Nothing;
         Some(if reply.status == variant.entry.facts().status {
             RequestVerdict::Follow(leader, reply)

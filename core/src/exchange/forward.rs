@@ -86,6 +86,7 @@ impl Exchange {
         if CacheControl::of_request(&asked.request.fields).only_if_cached {
             self.count(now, &asked, Outcome::Refused, worker);
             self.state = State::Nothing;
+            self.shade_unknown(worker);
             let status = CacheStatus { detail: Some("only-if-cached".into()), ..miss(worker.name, forwarded) };
             return RequestVerdict::Respond(reply::plain(504, "Gateway Timeout\n", None, now, status));
         }

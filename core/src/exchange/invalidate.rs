@@ -24,37 +24,49 @@ impl Exchange {
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) {
-        let succeeded = (200..400).contains(&response.status) && response.source == Source::Origin;
-        if !succeeded {
-            return;
-        }
-        let mode = if rules.invalidate.soft { Mode::Soft } else { Mode::Hard };
-        let mut scopes: Vec<(Scope, Mode)> = Vec::new();
-        for url in invalidation::targets(request, response) {
-            scopes.push((Scope::Url(stored_url(&self.policy, request, &url, worker)), Mode::Hard));
-        }
-        let tags = rules.invalidate.tags.iter().filter_map(|tag| tag.expand(params));
-        scopes.extend(tags.map(|tag| (Scope::Tag(tag), mode)));
-        let scheme = request.scheme.to_ascii_lowercase();
-        let authority = key::canonical_authority(&scheme, &request.authority);
-        for path in rules.invalidate.paths.iter().filter_map(|path| path.expand(params)) {
-            let scope = match path.strip_suffix('*') {
-                Some(prefix) => Scope::Prefix(key::url(&scheme, &authority, prefix, None)),
-                None => {
-                    let url = UrlKey { scheme: scheme.clone(), authority: authority.clone(), target: path };
-                    Scope::Url(stored_url(&self.policy, request, &url, worker))
-                }
-            };
-            scopes.push((scope, mode));
-        }
-        let origin = key::url(&scheme, &authority, "/", None);
-        let groups = cache_groups::invalidations(&response.fields);
-        scopes.extend(groups.iter().map(|group| (Scope::Tag(storing::group_tag(&origin, group)), Mode::Hard)));
-
-        scopes.dedup();
+        let scopes = scopes(&self.policy, request, rules, params, response, worker);
         worker.tally.add(rules.index, Count::Invalidated, scopes.len() as u64);
         out.extend(share::purge(scopes, worker).map(|invalidation| Effect::Invalidate(Box::new(invalidation))));
     }
+}
+
+/// What the response to an unsafe request invalidates under a policy; nothing where it is none of the origin's, or says that it failed.
+pub(crate) fn scopes(
+    policy: &Policy,
+    request: &RequestHead,
+    rules: &Rules,
+    params: &Params,
+    response: &ResponseHead,
+    worker: &Worker,
+) -> Vec<(Scope, Mode)> {
+    let succeeded = (200..400).contains(&response.status) && response.source == Source::Origin;
+    if !succeeded {
+        return Vec::new();
+    }
+    let mode = if rules.invalidate.soft { Mode::Soft } else { Mode::Hard };
+    let mut scopes: Vec<(Scope, Mode)> = Vec::new();
+    for url in invalidation::targets(request, response) {
+        scopes.push((Scope::Url(stored_url(policy, request, &url, worker)), Mode::Hard));
+    }
+    let tags = rules.invalidate.tags.iter().filter_map(|tag| tag.expand(params));
+    scopes.extend(tags.map(|tag| (Scope::Tag(tag), mode)));
+    let scheme = request.scheme.to_ascii_lowercase();
+    let authority = key::canonical_authority(&scheme, &request.authority);
+    for path in rules.invalidate.paths.iter().filter_map(|path| path.expand(params)) {
+        let scope = match path.strip_suffix('*') {
+            Some(prefix) => Scope::Prefix(key::url(&scheme, &authority, prefix, None)),
+            None => {
+                let url = UrlKey { scheme: scheme.clone(), authority: authority.clone(), target: path };
+                Scope::Url(stored_url(policy, request, &url, worker))
+            }
+        };
+        scopes.push((scope, mode));
+    }
+    let origin = key::url(&scheme, &authority, "/", None);
+    let groups = cache_groups::invalidations(&response.fields);
+    scopes.extend(groups.iter().map(|group| (Scope::Tag(storing::group_tag(&origin, group)), Mode::Hard)));
+    scopes.dedup();
+    scopes
 }
 
 /// The URL under which a GET of this target would be stored.

@@ -25,6 +25,7 @@ use crate::field::cache_control::CacheControl;
 use crate::flights::{Part, Wake};
 use crate::judged::Judged;
 use crate::purge::{Covered, Standing};
+use crate::shadow::Seen;
 use crate::shelf::Variant;
 use crate::tally::{Count, Outcome};
 use crate::time::{Millis, Timestamp};
@@ -122,6 +123,8 @@ impl Exchange {
                 Found::Stored(stored) if held.kept_back.is_some() => {
                     if let Some(verdict) = self.reroute(now, &onward.asked, &stored, worker) {
                         self.land(&onward.asked, lease, worker, out);
+                        let seen = Seen::Elsewhere(held.kept_back.map(u64::from));
+                        self.shade(now, &onward.asked, &stored.variant, seen, worker);
                         return verdict;
                     }
                 }

@@ -21,6 +21,7 @@ mod reply;
 mod request;
 mod response;
 mod served;
+mod shaded;
 mod share;
 mod storing;
 mod verdict;
@@ -29,11 +30,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(crate) use invalidate::scopes as scopes_of;
 pub use lookup::abandoned;
 pub use refresh::{Answer, Refresh, RefreshStep};
 pub use reply::{CACHE_NAME, from_stored};
+pub(crate) use response::times_of;
 pub use share::purge as invalidation;
 pub use storing::group_tag;
+pub(crate) use storing::tags as tags_of;
 pub use verdict::{
     BodyVerdict, Edit, Edits, Effect, EndVerdict, Invalidation, Reply, ReplyBody, RequestVerdict, ResponseVerdict,
     edits_between,
@@ -54,6 +58,7 @@ use crate::policy::Policy;
 use crate::policy::rules::Rules;
 use crate::policy::template::Params;
 use crate::purge::Standing;
+use crate::shadow::Watched;
 use crate::shelf::{Shelf, Variant};
 use crate::tally::{Count, Outcome};
 use crate::time::{Millis, Timestamp};
@@ -70,6 +75,8 @@ pub struct Exchange {
     begun: Timestamp,
     /// Under which rules the origin's body counts, where the response is the origin's.
     from_origin: Option<usize>,
+    /// Where a policy runs in the shadow of this one.
+    shadow: Option<Box<Watched>>,
 }
 
 /// States are named for what is awaited.
@@ -141,7 +148,7 @@ impl Asked {
 }
 
 /// The key under what the origin last said about queries of this path.
-fn keyed(rules: &Rules, request: &RequestHead, shelf: &Shelf) -> Keyed {
+pub(crate) fn keyed(rules: &Rules, request: &RequestHead, shelf: &Shelf) -> Keyed {
     let plain = key::keyed(&rules.key, request, None);
     let known = if rules.key.no_vary_search { shelf.no_vary_search(plain.path_key()) } else { None };
     match known {
@@ -153,7 +160,12 @@ fn keyed(rules: &Rules, request: &RequestHead, shelf: &Shelf) -> Keyed {
 impl Exchange {
     /// A new request under a policy. The host numbers its streams; a number is not reused while a stream waits.
     pub fn new(policy: Arc<Policy>, id: StreamId) -> Self {
-        Self { policy, id, state: State::Request, answered: None, begun: Timestamp(0), from_origin: None }
+        Self { policy, id, state: State::Request, answered: None, begun: Timestamp(0), from_origin: None, shadow: None }
+    }
+
+    /// The policy it is under.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
     }
 
     /// The request's head is here.
@@ -174,6 +186,7 @@ impl Exchange {
             return verdict;
         }
         let behind_edge = worker.edge.vouches(head.fields.first(MARK), now);
+        self.shadow = Watched::begin(now, &head, &rules, behind_edge, worker);
         match admit::admit(&rules, &head, matched.suspicious_path) {
             Err(reason) => self.bypass(now, Bypassing { head, rules, params, reason, behind_edge }, worker),
             Ok(()) if behind_edge => {
@@ -300,6 +313,7 @@ impl Exchange {
                 _ => None,
             };
         }
+        let shaded = self.shadow.as_ref().map(|_| head.clone());
         let mut verdict = match std::mem::replace(&mut self.state, State::Nothing) {
             State::BypassedResponse(bypassed) => self.bypassed_response(now, *bypassed, head, worker, out),
             State::Response(fetch) => self.fetched(now, *fetch, head, worker, out),
@@ -312,18 +326,25 @@ impl Exchange {
         {
             edits.push(Edit::Remove(TAGS.to_owned()));
         }
+        if let Some(head) = shaded {
+            self.shade_response(now, head, &verdict, worker);
+        }
         verdict
     }
 
     /// `so_far` bytes of the body have come. To be called before more than that is sent on or collected.
     pub fn on_body(&mut self, now: Timestamp, so_far: u64, worker: &mut Worker, out: &mut Vec<Effect>) -> BodyVerdict {
-        match std::mem::replace(&mut self.state, State::Nothing) {
+        let verdict = match std::mem::replace(&mut self.state, State::Nothing) {
             State::Body(receiving) => self.received_some(now, receiving, so_far, worker, out),
             other => {
                 self.state = other;
                 BodyVerdict::Ignore
             }
+        };
+        if matches!(verdict, BodyVerdict::Ignore | BodyVerdict::Release { capture: false, .. }) {
+            self.shade_end(None, worker);
         }
+        verdict
     }
 
     /// So many more bytes of the response's body have come, whatever becomes of them: for counting, where they are the origin's. May be
@@ -357,14 +378,17 @@ impl Exchange {
 
     /// The response is complete; `body` is what was captured.
     pub fn on_end(&mut self, now: Timestamp, body: &[u8], worker: &mut Worker, out: &mut Vec<Effect>) -> EndVerdict {
-        match std::mem::replace(&mut self.state, State::Nothing) {
+        let verdict = match std::mem::replace(&mut self.state, State::Nothing) {
             State::Body(receiving) => self.received_all(now, *receiving, body, worker, out),
             _ => EndVerdict::Done,
-        }
+        };
+        self.shade_end(Some(body), worker);
+        verdict
     }
 
     /// The stream is over. Whoever waited for it is woken.
     pub fn on_close(&mut self, worker: &mut Worker, out: &mut Vec<Effect>) {
+        self.shadow = None;
         let (asked, lease) = match std::mem::replace(&mut self.state, State::Nothing) {
             State::Wake(asked) => (Some(*asked), 0),
             State::Lookup(looking) => (Some(looking.onward.asked), 0),

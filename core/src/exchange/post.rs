@@ -60,7 +60,7 @@ pub(super) fn storable(bypassed: &Bypassed, head: &ResponseHead, now: Timestamp,
     })
     .ok()?;
     // What was purged in the meantime may be what this response shows.
-    let tags = storing::tags(&asked, rules, &head.fields, &asked.keyed).ok()?;
+    let tags = storing::tags(&asked.params, rules, &head.fields, &asked.keyed).ok()?;
     let tags = tags.iter().map(String::as_str);
     if worker.purges.covers(&asked.keyed.url(), tags, bypassed.standing) != Covered::No {
         return None;

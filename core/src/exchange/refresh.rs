@@ -112,6 +112,11 @@ impl Refresh {
         self.ahead
     }
 
+    /// The policy it is under.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
     /// Longer bodies are not stored; who reads more than that of the answer reads in vain.
     pub fn body_bytes_max(&self) -> u64 {
         self.asked.rules.limits.object_bytes_max

@@ -16,6 +16,7 @@ use crate::fields::Fields;
 use crate::flights::Wake;
 use crate::judged::Judged;
 use crate::purge::Covered;
+use crate::shadow::Seen;
 use crate::shelf::{Lookup, Variant};
 use crate::tally::{Count, Outcome};
 use crate::time::Timestamp;
@@ -59,6 +60,7 @@ impl Exchange {
                     && let Some(reply) = self.part_reply(now, &asked, worker)
                 {
                     self.count_reply(now, &asked, Outcome::Hit, &reply, worker);
+                    self.shade_unknown(worker);
                     self.state = State::Nothing;
                     return RequestVerdict::Respond(reply);
                 }
@@ -209,6 +211,7 @@ impl Exchange {
         self.state = State::Nothing;
         let reply = reply::from_stored(&asked.request, variant, now, status);
         self.count_reply(now, asked, outcome, &reply, worker);
+        self.shade(now, asked, variant, Seen::Store, worker);
         RequestVerdict::Respond(reply)
     }
 }

@@ -17,6 +17,7 @@ use crate::field::{age as age_field, date};
 use crate::fields::{ResponseHead, Source};
 use crate::flights::{Part, Wake};
 use crate::policy::rules::EtagRule;
+use crate::shadow::Seen;
 use crate::shelf::Variant;
 use crate::tally::{Count, Outcome};
 use crate::time::Timestamp;
@@ -80,6 +81,7 @@ impl Exchange {
         };
         let reply = reply::from_stored(&fetch.asked.request, &variant, now, status);
         self.count_reply(now, &fetch.asked, Outcome::Revalidated, &reply, worker);
+        self.shade(now, &fetch.asked, &variant, Seen::Confirmed, worker);
         ResponseVerdict::Replace(reply)
     }
 
@@ -133,6 +135,7 @@ impl Exchange {
         };
         let reply = reply::from_stored(&fetch.asked.request, variant, now, status);
         self.count_reply(now, &fetch.asked, Outcome::StaleError, &reply, worker);
+        self.shade(now, &fetch.asked, variant, Seen::Store, worker);
         Some(ResponseVerdict::Replace(reply))
     }
 
@@ -243,7 +246,7 @@ pub(super) fn wants_etag(rule: EtagRule, head: &ResponseHead) -> bool {
     rule != EtagRule::Origin && head.status == 200 && head.source == Source::Origin && !head.fields.has("etag")
 }
 
-pub(super) fn times_of(head: &ResponseHead, sent: Timestamp, now: Timestamp) -> Times {
+pub(crate) fn times_of(head: &ResponseHead, sent: Timestamp, now: Timestamp) -> Times {
     Times {
         request: sent,
         response: now,

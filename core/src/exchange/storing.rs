@@ -25,6 +25,7 @@ use crate::judged::Judged;
 use crate::key::{self, Key, Keyed};
 use crate::policy::Policy;
 use crate::policy::rules::Rules;
+use crate::policy::template::Params;
 use crate::purge::Standing;
 use crate::shelf::{Lookup, Variant};
 use crate::time::Timestamp;
@@ -69,7 +70,7 @@ pub(super) fn variant(
     let asked = context.asked;
     let rules = &asked.rules;
     let keyed = keyed_by_response(asked, whole.fields, worker);
-    let tags = tags(asked, rules, whole.fields, &keyed)?;
+    let tags = tags(&asked.params, rules, whole.fields, &keyed)?;
     let mut fields = store::stored_fields(rules, whole.directives, whole.fields);
     if let Some(tag) = whole.made_etag {
         fields.set("etag", tag.to_bytes());
@@ -129,8 +130,9 @@ fn keyed_by_response(asked: &Asked, fields: &Fields, worker: &mut Worker) -> Key
     keyed
 }
 
-pub(super) fn tags(asked: &Asked, rules: &Rules, fields: &Fields, keyed: &Keyed) -> Result<Vec<String>, NotStored> {
-    let mut tags: Vec<String> = rules.tags.templates.iter().filter_map(|tag| tag.expand(&asked.params)).collect();
+/// The tags of a response: the policy's and its own.
+pub(crate) fn tags(params: &Params, rules: &Rules, fields: &Fields, keyed: &Keyed) -> Result<Vec<String>, NotStored> {
+    let mut tags: Vec<String> = rules.tags.templates.iter().filter_map(|tag| tag.expand(params)).collect();
     let (groups, mut listed): (Vec<String>, Vec<String>) =
         rules.tags.fields.iter().cloned().partition(|name| name == "cache-groups");
     listed.push(TAGS.to_owned());
@@ -192,7 +194,7 @@ fn selection_follows(asked: &Asked, facts: &mut Facts) -> bool {
     if vary_rule::not_allowed(&vary, asked.rules.vary_allow.as_deref(), &asked.keyed.covers).is_some() {
         return false;
     }
-    let (Vary::Names(names), Ok(tags)) = (vary, tags(asked, &asked.rules, &facts.fields, &asked.keyed)) else {
+    let (Vary::Names(names), Ok(tags)) = (vary, tags(&asked.params, &asked.rules, &facts.fields, &asked.keyed)) else {
         return false;
     };
     facts.vary = vary_key(asked, names);

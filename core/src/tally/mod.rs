@@ -14,6 +14,7 @@ use crate::cluster::CallFailure;
 use crate::decide::admit::Bypass;
 use crate::decide::store::NotStored;
 use crate::key::Keyed;
+use crate::shadow::{Difference, ShadowOutcome};
 use crate::time::Millis;
 
 /// How a request was answered.
@@ -97,6 +98,12 @@ pub enum Count {
     RefreshAhead,
     /// URLs, tags and prefixes invalidated by unsafe methods and response fields.
     Invalidated,
+    /// A request, by how a policy in the shadow would have had it answered.
+    ShadowRequest(ShadowOutcome),
+    /// Body bytes that hits of a policy in the shadow would have sent.
+    ShadowBytes,
+    /// Something that a policy in the shadow would have done otherwise.
+    ShadowDiffers(Difference),
 }
 
 impl Count {
@@ -119,6 +126,9 @@ impl Count {
             Self::Refresh => ("larder_refreshes_total", [None; 2]),
             Self::RefreshAhead => ("larder_refreshes_ahead_total", [None; 2]),
             Self::Invalidated => ("larder_invalidations_total", [None; 2]),
+            Self::ShadowRequest(outcome) => ("larder_shadow_requests_total", one("outcome", outcome.as_str())),
+            Self::ShadowBytes => ("larder_shadow_store_bytes_total", [None; 2]),
+            Self::ShadowDiffers(difference) => ("larder_shadow_differs_total", one("reason", difference.as_str())),
         }
     }
 }
@@ -130,12 +140,20 @@ pub struct Tally {
     /// Requests by outcome, and by how long they took: one place for both, which a hit finds once.
     answered: BTreeMap<(usize, Outcome), [u64; BUCKETS]>,
     keys: Keys,
+    seed: u64,
 }
 
 impl Tally {
     /// An empty one; `seed` makes its hash table unpredictable.
     pub fn new(seed: u64) -> Self {
-        Self { counts: BTreeMap::new(), answered: BTreeMap::new(), keys: Keys::new(seed) }
+        Self { counts: BTreeMap::new(), answered: BTreeMap::new(), keys: Keys::new(seed), seed }
+    }
+
+    /// Takes everything at once, and goes on with an empty one: the rules that counts belong to are others from now on.
+    #[must_use]
+    pub fn put_by(&mut self) -> Self {
+        let next = Self::new(self.seed);
+        std::mem::replace(self, next)
     }
 
     /// Adds.

@@ -5,4 +5,5 @@ mod follow;
 mod head;
 mod part;
 mod post;
+mod shadow;
 mod world;

@@ -383,7 +383,7 @@ impl Shared {
     }
 }
 
-fn read_request(input: &mut BufReader<TcpStream>, out: &mut TcpStream) -> io::Result<Option<Seen>> {
+pub(super) fn read_request(input: &mut BufReader<TcpStream>, out: &mut TcpStream) -> io::Result<Option<Seen>> {
     let Some(line) = read_line(input)? else { return Ok(None) };
     let text = String::from_utf8_lossy(&line).into_owned();
     let mut words = text.split(' ');

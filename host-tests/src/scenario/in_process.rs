@@ -2,7 +2,9 @@
 //!
 //! It moves heads and bodies as Envoy and the plugin do, one stream at a time, and decides nothing about caching.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,12 +33,48 @@ const SHELF_BYTES: u64 = 16 << 20;
 
 /// Runs scenarios on the core alone.
 #[derive(Debug, Default)]
-pub struct Core;
+pub struct Core {
+    shadow: Shadow,
+    told: Rc<RefCell<Told>>,
+}
+
+/// What runs in the shadow of a scenario's policy.
+#[derive(Clone, Debug, Default)]
+pub enum Shadow {
+    /// Nothing.
+    #[default]
+    None,
+    /// The same policy.
+    Same,
+    /// This one, always.
+    Policy(Arc<Policy>),
+}
+
+/// What became of all scenarios that an executor has run.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// What clients and origins got, in order.
+    pub seen: Vec<String>,
+    /// What shadows have counted, by the counter's name and label.
+    pub shadow: BTreeMap<String, u64>,
+    /// What the policies themselves have counted.
+    pub counts: BTreeMap<String, u64>,
+}
 
 impl Core {
     /// The executor.
     pub fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    /// With something in the shadow.
+    pub fn with(shadow: Shadow) -> Self {
+        Self { shadow, ..Self::default() }
+    }
+
+    /// What became of all scenarios so far.
+    pub fn told(&self) -> std::cell::Ref<'_, Told> {
+        self.told.borrow()
     }
 }
 
@@ -51,11 +89,18 @@ impl Executor for Core {
             policies.push(Arc::new(Policy::parse(text).map_err(|errors| format!("the policy is refused: {errors}"))?));
         }
         let policy = policies.first().cloned().ok_or("no policy")?;
+        let mut worker = Worker::new(SHELF_BYTES, 7);
+        worker.set_shadow(match &self.shadow {
+            Shadow::None => None,
+            Shadow::Same => Some(&policy),
+            Shadow::Policy(shadow) => Some(shadow),
+        });
         Ok(Box::new(MiniHost {
+            told: self.told.clone(),
             now: START,
             policies,
             policy,
-            worker: Worker::new(SHELF_BYTES, 7),
+            worker,
             streams: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             next_arrival: 1,
@@ -66,6 +111,7 @@ impl Executor for Core {
 }
 
 struct MiniHost {
+    told: Rc<RefCell<Told>>,
     now: Timestamp,
     policies: Vec<Arc<Policy>>,
     policy: Arc<Policy>,
@@ -175,7 +221,9 @@ impl World for MiniHost {
     }
 
     fn next(&mut self, _patience: Patience) -> Result<Option<Event>, String> {
-        Ok(self.events.pop_front())
+        let event = self.events.pop_front();
+        event.iter().for_each(|event| self.tell(event));
+        Ok(event)
     }
 
     fn answer(&mut self, arrival: ArrivalId, answer: &SentAnswer, part: Part) -> Result<(), String> {
@@ -224,16 +272,42 @@ impl World for MiniHost {
     }
 
     fn counted(&mut self, outcome: &str, _expected: u64) -> Result<u64, String> {
-        for (_, count, by) in self.worker.tally.take() {
-            if let Count::Request(outcome) = count {
-                *self.counts.entry(outcome.as_str().to_owned()).or_default() += by;
-            }
-        }
+        self.take_counts();
         Ok(self.counts.get(outcome).copied().unwrap_or_default())
     }
 }
 
+/// A counter's name and its label's value.
+fn named(count: Count) -> String {
+    let (name, [label, _]) = count.parts();
+    let name = name.trim_start_matches("larder_").trim_end_matches("_total");
+    label.map_or_else(|| name.to_owned(), |(_, value)| format!("{name} {value}"))
+}
+
+impl Drop for MiniHost {
+    fn drop(&mut self) {
+        self.take_counts();
+        let shadow = self.worker.shadow.as_mut().map(|shadow| shadow.tally.take());
+        for (_, count, by) in shadow.into_iter().flatten() {
+            *self.told.borrow_mut().shadow.entry(named(count)).or_default() += by;
+        }
+    }
+}
+
 impl MiniHost {
+    fn take_counts(&mut self) {
+        for (_, count, by) in self.worker.tally.take() {
+            if let Count::Request(outcome) = count {
+                *self.counts.entry(outcome.as_str().to_owned()).or_default() += by;
+            }
+            *self.told.borrow_mut().counts.entry(named(count)).or_default() += by;
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        self.told.borrow_mut().seen.push(format!("{event:?}"));
+    }
+
     /// Carries out effects, and those that they lead to.
     fn effects(&mut self, effects: Vec<Effect>) {
         let mut queue: VecDeque<Effect> = effects.into();

@@ -37,7 +37,7 @@ pub use files::{in_folder, run_all};
 pub use in_envoy::InEnvoy;
 #[cfg(feature = "surroundings")]
 pub use in_origin::InOrigin;
-pub use in_process::Core;
+pub use in_process::{Core, Shadow, Told};
 pub use in_wasmtime::Wasmtime;
 pub use parse::{SyntaxError, parse, read};
 pub use report::{Failure, Outcome, Report, Summary};

@@ -4,7 +4,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use larder_core::cluster::message::{Message, Poll, PollAnswer};
-use larder_core::cluster::{Call, LOG_NAME};
+use larder_core::cluster::{Call, LOG_NAME, Subscription};
 use larder_core::time::Millis;
 
 use crate::cache::Cache;
@@ -27,7 +27,7 @@ pub(super) async fn run(cache: Weak<Cache>) {
         match answer {
             Some(answer) => {
                 failures = 0;
-                cache.step(|inner, now, _| inner.worker.heard(now, &answer));
+                cache.heard(&answer);
             }
             None => {
                 drop(cache);
@@ -41,13 +41,14 @@ pub(super) async fn run(cache: Weak<Cache>) {
 
 fn poll(cache: &Cache) -> Option<(std::sync::Arc<super::Wire>, Call)> {
     let link = cache.link.as_ref()?;
-    let ((position, lag_max, is_current), _) = cache.step(|inner, now, _| {
+    let ((position, lag_max, is_current, watch), _) = cache.step(|inner, now, _| {
         let lag_max = inner.worker.cluster.as_ref().map(|cluster| cluster.settings.purge_lag_max);
-        (inner.worker.purges.position(), lag_max, inner.worker.is_current(now))
+        let watch = inner.subscription.as_ref().map(Subscription::watch);
+        (inner.worker.purges.position(), lag_max, inner.worker.is_current(now), watch)
     });
     // Where memory waits for a word from the log, any word will do.
     let wait_for = if is_current { WAIT } else { Millis(0) };
-    let message = Poll { worker: link.name.clone(), position, wait_for, lag_max: lag_max?, watch: None };
+    let message = Poll { worker: link.name.clone(), position, wait_for, lag_max: lag_max?, watch };
     let timeout = Millis(wait_for.0.saturating_add(TRAVEL.0));
     Some((link.wire.clone(), Call { path: Poll::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout }))
 }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use larder_core::cluster::message::{Message, Poll, PollAnswer};
-use larder_core::cluster::{Call, CallFailure, LOG_NAME};
+use larder_core::cluster::{Call, CallFailure, LOG_NAME, Subscription};
 use larder_core::time::{Millis, Timestamp};
 
 use super::{Errand, Purpose, run};
 use crate::raw;
-use crate::vm::{Plugin, SharedCache};
+use crate::vm::{self, Plugin, SharedCache};
 
 /// Who follows.
 pub struct Follower;
@@ -64,13 +64,14 @@ pub fn follow(root: u32, now: Timestamp, plugin: &Rc<Plugin>, cache: &SharedCach
         }
     });
     let Some(settings) = plugin.settings.cluster.as_ref().filter(|_| due) else { return };
-    let (position, is_current) = {
-        let worker = &cache.borrow().worker;
-        (worker.purges.position(), worker.is_current(now))
+    let (position, is_current, watch) = {
+        let cache = cache.borrow();
+        let watch = cache.subscription.as_ref().map(Subscription::watch);
+        (cache.worker.purges.position(), cache.worker.is_current(now), watch)
     };
     // Where memory waits for a word from the log, any word will do.
     let wait_for = if is_current { settings.poll } else { Millis(0) };
-    let message = Poll { worker: name(), position, wait_for, lag_max: settings.purge_lag_max, watch: None };
+    let message = Poll { worker: name(), position, wait_for, lag_max: settings.purge_lag_max, watch };
     let timeout = Millis(wait_for.0.saturating_add(TRAVEL.0));
     let call = Call { path: Poll::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout };
     run(root, Errand { call, plugin: plugin.clone(), cache: cache.clone(), purpose: Purpose::Follow(Follower) });
@@ -97,6 +98,7 @@ pub(super) fn answered(
     };
     if let Some(answer) = &answer {
         cache.borrow_mut().worker.heard(now, answer);
+        vm::take_up(cache, answer.policies.as_ref());
     }
     over(cache, now.plus(pause));
     // The root that now serves goes on; one that leaves does not.
