@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(running(&cache), (revision(&two), Some(revision(&three))), "refused");
         let watch = cache.step(|inner, _, _| inner.subscription.as_ref().map(Subscription::watch)).0;
         assert!(watch.is_some_and(|watch| watch.generation == 2 && watch.refused.is_some()));
-        let told: Vec<_> = cache.take_counts().into_iter().filter(|(name, _)| name.contains("refused")).collect();
+        let told: Vec<_> = cache.take_counts().0.into_iter().filter(|(name, _)| name.contains("refused")).collect();
         assert_eq!(told, [("larder_policy_refused_total;policy=shop".to_owned(), 1)]);
         // The application's own changes meanwhile, and is what there is when the cluster has none.
         cache.set_policy(Arc::new(Policy::parse(&three).expect("a policy")));
@@ -374,7 +374,7 @@ mod tests {
             shadow.tally.add(0, Count::ShadowRequest(larder_core::shadow::ShadowOutcome::Hit), 5);
         });
         cache.heard(&answer(2, None, None));
-        let mut counted: Vec<(String, u64)> = cache.take_counts();
+        let mut counted: Vec<(String, u64)> = cache.take_counts().0;
         counted.sort();
         let requests = |route: &str, by| {
             (format!("larder_requests_total;policy=shop;route={route};class=_defaults;outcome=hit"), by)
