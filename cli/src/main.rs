@@ -24,8 +24,11 @@ mod purge;
 mod ratio;
 mod shell;
 mod stats;
+#[cfg(feature = "test")]
+mod test;
 mod token;
 mod traffic;
+mod warm;
 
 use std::process::ExitCode;
 
@@ -60,12 +63,19 @@ enum Command {
     /// Add to an OpenAPI document what the cache does to each operation
     #[command(name = "openapi")]
     OpenApi(openapi::Options),
+    /// Ship policies to the cluster: push, list, diff, roll back, run in the shadow
+    Policy(Box<policy::Options>),
     /// Run the cache as a reverse proxy of its own, in front of any origin
     Proxy(Box<proxy::Options>),
     /// Purge what the cluster and every Envoy have stored, and wait until all have heard
     Purge(purge::Options),
     /// Show what the cluster does
     Stats(stats::Options),
+    /// Run test cases of policies in the real module
+    #[cfg(feature = "test")]
+    Test(test::Options),
+    /// Ask for URLs through Envoy before clients do, so that these find them in the cache
+    Warm(Box<warm::Options>),
 }
 
 /// How a command ended that understood what it was asked.
@@ -88,9 +98,13 @@ fn main() -> ExitCode {
         Command::Man(options) => shell::man(&options, Options::command()),
         Command::Node(options) => node::run(*options),
         Command::OpenApi(options) => openapi::run(&options),
+        Command::Policy(options) => policy::run(&options),
         Command::Proxy(options) => proxy::run(*options),
         Command::Purge(options) => purge::run(&options),
         Command::Stats(options) => stats::run(&options),
+        #[cfg(feature = "test")]
+        Command::Test(options) => test::run(&options),
+        Command::Warm(options) => warm::run(&options),
     };
     match ended {
         Ok(End::Done) => ExitCode::SUCCESS,

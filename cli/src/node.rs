@@ -10,11 +10,13 @@ use larder_core::policy::Policy;
 use larder_node::analytics::{self, Targets};
 use larder_node::clock::SystemClock;
 use larder_node::tokens::Tokens;
+use larder_node::warming::{Schedule, Site, Via};
 use larder_node::{Config, Limits, Node, Running};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::warm::{self, Rate};
 use crate::{End, paint, token};
 
 const DATA: &str = "127.0.0.1:9901";
@@ -47,6 +49,10 @@ pub struct Options {
     #[arg(long, value_name = "URL")]
     log: Option<String>,
 
+    /// Where pushed policies are kept: memory:, disk:/folder, redis://host [default: as the log]
+    #[arg(long = "policies", value_name = "URL")]
+    policy_store: Option<String>,
+
     /// Tokens for the admin plane, as `larder node token` makes them; without, it listens on loopback only
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
@@ -55,15 +61,29 @@ pub struct Options {
     #[arg(long, value_name = "FOLDER")]
     analytics: Option<PathBuf>,
 
-    /// A policy whose target_hit_ratio the dashboard holds figures against; may be given more than once
+    /// A policy whose target_hit_ratio the dashboard holds figures against, and whose `warm` entries are kept warm with --warm-via,
+    /// until one of its name is pushed; may be given more than once
     #[arg(long = "policy", value_name = "FILE")]
     policies: Vec<PathBuf>,
+
+    /// Keep warm what the policies' `warm` entries name, by requests to this proxy that has the cache (one node of a cluster does)
+    #[arg(long, value_name = "URL")]
+    warm_via: Option<Via>,
+
+    /// Where the policies' paths belong: https://api.example.com; may be given more than once [default: the routes' hosts, else --warm-via]
+    #[arg(long = "warm-site", value_name = "URL")]
+    warm_sites: Vec<Site>,
+
+    /// Requests a second that keep warm: 50/s; or off [default: 50/s]
+    #[arg(long, value_name = "N/s", value_parser = warm::rate)]
+    warm_rate: Option<Rate>,
 
     /// A limit by its name, such as object_bytes_max=8388608
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     limits: Vec<String>,
 
-    /// All of this as JSON: {"listen", "admin", "store", "log", "tokens", "analytics", "policies": […], "limits": {…}}
+    /// All of this as JSON: {"listen", "admin", "store", "log", "policy_store", "tokens", "analytics", "policies": […],
+    /// "warm_via", "warm_sites": […], "warm_rate", "limits": {…}}
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -90,9 +110,13 @@ struct File {
     admin: Option<SocketAddr>,
     store: Option<String>,
     log: Option<String>,
+    policy_store: Option<String>,
     tokens: Option<PathBuf>,
     analytics: Option<PathBuf>,
     policies: Vec<PathBuf>,
+    warm_via: Option<String>,
+    warm_sites: Vec<String>,
+    warm_rate: Option<String>,
     limits: Limits,
 }
 
@@ -130,7 +154,7 @@ async fn serve(options: Options) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
-async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 2])> {
+async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 3])> {
     let file = options.config.as_deref().map(read).transpose()?.unwrap_or_default();
     let store_url = options.store.or(file.store).unwrap_or_else(|| STORE.to_owned());
     let log_url = match options.log.or(file.log) {
@@ -157,23 +181,62 @@ async fn configured(options: Options) -> anyhow::Result<(Config, [&'static str; 
     };
     let files = if options.policies.is_empty() { file.policies } else { options.policies };
     let policies = files.iter().map(|file| policy(file)).collect::<anyhow::Result<Vec<Policy>>>()?;
+    let warm = (options.warm_via, options.warm_sites, options.warm_rate);
+    let warming = warming(warm, (file.warm_via, file.warm_sites, file.warm_rate), &policies)?;
     let analytics = options.analytics.or(file.analytics).or_else(|| analytics::beside(&store_url));
     let store = larder_node::store::open(&store_url).await.context("cannot open the store")?;
     let log = larder_node::log::open(&log_url).await?;
-    let kinds = [store.kind(), log.kind()];
+    let pushed_url =
+        options.policy_store.or(file.policy_store).unwrap_or_else(|| larder_node::policies::beside(&log_url));
+    let pushed = larder_node::policies::open(&pushed_url).await?;
+    let kinds = [store.kind(), log.kind(), pushed.kind()];
     let default = |text: &str| text.parse::<SocketAddr>().context("a default address");
     let config = Config {
         data: options.listen.or(file.listen).map_or_else(|| default(DATA), Ok)?,
         admin: Some(options.admin.or(file.admin).map_or_else(|| default(ADMIN), Ok)?),
         store,
         log,
+        policies: pushed,
         tokens,
         analytics,
         targets: Targets::of(&policies),
+        warming,
         limits,
         clock: Arc::new(SystemClock),
     };
     Ok((config, kinds))
+}
+
+/// What the node warms, by what the command says, else by the file.
+fn warming(
+    (via, sites, rate): (Option<Via>, Vec<Site>, Option<Rate>),
+    file: (Option<String>, Vec<String>, Option<String>),
+    policies: &[Policy],
+) -> anyhow::Result<Option<Schedule>> {
+    let via = match (via, file.0) {
+        (Some(via), _) => Some(via),
+        (None, Some(text)) => Some(text.parse().context("warm_via")?),
+        (None, None) => None,
+    };
+    let rate = match (rate, file.2) {
+        (Some(rate), _) => Some(rate),
+        (None, Some(text)) => Some(warm::rate(&text).map_err(anyhow::Error::msg).context("warm_rate")?),
+        (None, None) => None,
+    };
+    let from_file =
+        || file.1.iter().map(|text| text.parse().context("warm_sites")).collect::<anyhow::Result<Vec<Site>>>();
+    let sites = if sites.is_empty() { from_file()? } else { sites };
+    let Some(via) = via else {
+        anyhow::ensure!(sites.is_empty() && rate.is_none(), "nothing is warmed without --warm-via");
+        return Ok(None);
+    };
+    anyhow::ensure!(!policies.is_empty(), "--warm-via warms what policies name: give --policy");
+    let mut schedule = Schedule::of(via, policies.iter().cloned().map(Arc::new).collect());
+    schedule.sites = sites;
+    if let Some(rate) = rate {
+        schedule.settings.rate = rate.0;
+    }
+    Ok(Some(schedule))
 }
 
 fn read(file: &Path) -> anyhow::Result<File> {
@@ -186,13 +249,17 @@ fn policy(file: &Path) -> anyhow::Result<Policy> {
     Policy::parse(&text).with_context(|| format!("{} is no policy", file.display()))
 }
 
-fn say(node: &Running, [store, log]: &[&str; 2], json: bool) -> anyhow::Result<()> {
+fn say(node: &Running, [store, log, policies]: &[&str; 3], json: bool) -> anyhow::Result<()> {
     let admin = node.admin.map(|admin| admin.to_string());
     let line = if json {
-        json!({ "data": node.data.to_string(), "admin": admin, "store": store, "log": log }).to_string()
+        json!({ "data": node.data.to_string(), "admin": admin, "store": store, "log": log, "policies": policies })
+            .to_string()
     } else {
         let admin = admin.unwrap_or_else(|| "nowhere".to_owned());
-        format!("listening on {} for workers, on {admin} for operators; store {store}, purge log {log}", node.data)
+        format!(
+            "listening on {} for workers, on {admin} for operators; store {store}, purge log {log}, policies {policies}",
+            node.data
+        )
     };
     paint::say(&format!("{line}\n"))
 }

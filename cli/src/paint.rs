@@ -20,6 +20,12 @@ impl Paint {
         Self(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
     }
 
+    /// Without colour.
+    #[cfg(feature = "test")]
+    pub const fn plain() -> Self {
+        Self(false)
+    }
+
     /// Whether there is a terminal to paint on.
     pub fn is_on(self) -> bool {
         self.0

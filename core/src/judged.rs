@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
+use crate::decide::ahead::Ahead;
 use crate::decide::client;
 use crate::decide::lifetime::{self, Lifetime};
 use crate::decide::store;
@@ -24,6 +25,8 @@ pub struct Judged {
     pub revision: u64,
     /// The lifetime, jitter applied; `None` where this policy would not have stored it.
     pub lifetime: Option<Lifetime>,
+    /// Whether it is to be refreshed before it expires, and how often it was used; `None` where the policy wants nothing of the kind.
+    pub ahead: Option<Ahead>,
     /// The response says that it may be shared though a request carries identity.
     pub shareable: bool,
     /// Fields of a whole reply, without Age, Date where rewritten, Content-Length and Cache-Status.
@@ -61,9 +64,12 @@ impl Judged {
         }
         let mut not_modified_head = head.clone();
         not_modified_head.retain(|line| is_in_304(&line.name));
+        let ahead =
+            rules.refresh_ahead.zip(lifetime).and_then(|(rule, lifetime)| Ahead::of(rule, &lifetime, &facts.times));
         Self {
             revision,
             lifetime,
+            ahead,
             shareable: store::is_shareable(&directives),
             head: Arc::new(head.into()),
             not_modified_head: Arc::new(not_modified_head.into()),
@@ -84,6 +90,7 @@ impl Judged {
         Self {
             revision: 0,
             lifetime: None,
+            ahead: None,
             shareable: false,
             head: Arc::new(head.into()),
             not_modified_head: Arc::new(not_modified_head.into()),

@@ -37,6 +37,14 @@ impl Key {
         URL_SAFE_NO_PAD.encode(digest.get(..24).unwrap_or_default())
     }
 
+    /// The URL that a request's key begins with.
+    pub fn url(&self) -> String {
+        let mut parts = Reader(self.0.get(1..).unwrap_or_default());
+        let mut part = |kind| parts.next(kind);
+        let (scheme, authority, path) = (part(SCHEME), part(AUTHORITY), part(PATH));
+        url(scheme.unwrap_or_default(), authority.unwrap_or_default(), path.unwrap_or_default(), part(QUERY))
+    }
+
     /// The key under which parts (206) of the responses to this one are kept: a place of their own, so that no look-up for
     /// a whole response can come upon a part. Keys of requests begin with their version, which is never zero.
     pub fn of_parts(&self) -> Self {
@@ -58,6 +66,8 @@ pub struct Keyed {
     pub key: Key,
     /// How much of the key is that of the path alone.
     path_bytes: usize,
+    /// How much of the key is that of the URL.
+    url_bytes: usize,
     /// Target to forward, where the key left something out.
     pub forward_target: Option<String>,
     /// Fields to forward in normalised form (name, value).
@@ -74,12 +84,14 @@ impl Keyed {
         self.key.0.get(..self.path_bytes).unwrap_or_default()
     }
 
+    /// What of the key stands for the URL: the same bytes, the same [`Keyed::url`].
+    pub fn url_part(&self) -> &[u8] {
+        self.key.0.get(..self.url_bytes).unwrap_or_default()
+    }
+
     /// The URL without what the key leaves out, as purges name it: what the key begins with.
     pub fn url(&self) -> String {
-        let mut parts = Reader(self.key.0.get(1..).unwrap_or_default());
-        let mut part = |kind| parts.next(kind);
-        let (scheme, authority, path) = (part(SCHEME), part(AUTHORITY), part(PATH));
-        url(scheme.unwrap_or_default(), authority.unwrap_or_default(), path.unwrap_or_default(), part(QUERY))
+        self.key.url()
     }
 }
 
@@ -181,6 +193,7 @@ pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVar
     if let Some(query) = &keyed_query {
         parts.push(QUERY, query.as_bytes());
     }
+    let url_bytes = parts.bytes().len();
 
     let mut covers = Vec::new();
     let mut forward_fields = Vec::new();
@@ -205,7 +218,15 @@ pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVar
         push_cookies_and_user(rules, head, &mut parts);
     }
 
-    Keyed { key: parts.key(), path_bytes, forward_target, forward_fields, covers, names_user: names_user(rules, head) }
+    Keyed {
+        key: parts.key(),
+        path_bytes,
+        url_bytes,
+        forward_target,
+        forward_fields,
+        covers,
+        names_user: names_user(rules, head),
+    }
 }
 
 fn push_cookies_and_user(rules: &KeyRules, head: &RequestHead, parts: &mut Parts) {

@@ -53,7 +53,7 @@ impl Worker {
             shelf: Shelf::new(shelf_bytes_max, seed),
             flights: Flights::new(seed ^ 0x9e37_79b9_7f4a_7c15),
             purges: Purges::new(PURGES_MAX, FixedState::with_seed(seed.rotate_left(32))),
-            tally: Tally::default(),
+            tally: Tally::new(seed.rotate_left(16)),
             edge: Edge::default(),
             follows: false,
             cluster: None,
@@ -70,6 +70,11 @@ impl Worker {
             let seed = self.seed.rotate_left(16);
             self.shadow = policy.map(|policy| Box::new(Shadow::new(policy.clone(), seed)));
         }
+    }
+
+    /// A tally that another policy's counts can be put by in.
+    pub fn empty_tally(&self) -> Tally {
+        Tally::new(self.seed.rotate_left(8))
     }
 
     /// Has the worker use a cluster, from now on or in another way; `None` is none.

@@ -28,7 +28,7 @@ impl Dice {
 }
 
 /// Settings of which a policy has some.
-const SETTINGS: [&str; 34] = [
+const SETTINGS: [&str; 35] = [
     r#""ttl":"60s""#,
     r#""ttl":"60s""#,
     r#""ttl":"never""#,
@@ -40,6 +40,7 @@ const SETTINGS: [&str; 34] = [
     r#""heuristic":{"percent":"10%"}"#,
     r#""jitter":"30%""#,
     r#""stale":{"while_revalidate":"5s","if_error":"1m"}"#,
+    r#""refresh_ahead":"20%""#,
     r#""client":{"cache_control":{"browser_ttl":"5s","scope":"public"}}"#,
     r#""client":{"cache_control":{"no_store":true},"remove":["expires"]}"#,
     r#""etag":"strong""#,

@@ -11,13 +11,40 @@ export interface Sums {
   origin_requests: number;
   origin_requests_avoided: number;
   bytes_from_store: number;
-  bytes_from_origin: number | null;
+  bytes_from_origin: number;
   byte_hit_ratio: number | null;
   not_modified: number;
   refreshes: number;
   invalidations: number;
   outcomes: Record<string, number>;
   cluster_failures: Record<string, number>;
+  /** How long requests took, by outcome. */
+  latency: Record<string, Latency>;
+}
+
+/** In milliseconds; nothing where there were no requests. */
+export interface Latency {
+  requests: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+  p99_ms: number | null;
+  buckets: number[];
+}
+
+export interface LatencySteps {
+  p50_ms: (number | null)[];
+  p95_ms: (number | null)[];
+  p99_ms: (number | null)[];
+}
+
+/** A URL that was asked for. */
+export interface Key {
+  url: string;
+  policy: string;
+  route: string;
+  requests: number;
+  hits: number;
+  hit_ratio: number | null;
 }
 
 export interface ByStep {
@@ -25,7 +52,7 @@ export interface ByStep {
   hits: number[];
   origin_requests: number[];
   bytes_from_store: number[];
-  bytes_from_origin: number[] | null;
+  bytes_from_origin: number[];
   outcomes: Record<string, number[]>;
 }
 
@@ -35,6 +62,7 @@ export interface Route extends Sums {
   policy: string;
   route: string;
   class: string;
+  hosts: string[];
   target_hit_ratio: number | null;
   standing: Standing;
 }
@@ -50,7 +78,7 @@ export interface Miss {
 
 export interface Mark {
   at_ms: number;
-  kind: "purge" | "start" | "stop" | "other_log";
+  kind: "purge" | "start" | "stop" | "other_log" | "policy" | "warm";
   count: number;
   soft: number;
   what: string[];
@@ -65,12 +93,17 @@ export interface Analytics {
   step_ms: number;
   steps: number;
   held_from_ms: number | null;
-  filter: { policy: string | null; route: string | null };
+  filter: { policy: string | null; route: string | null; host: string | null };
   totals: Sums;
   by_step: ByStep;
+  latency_bounds_ms: number[];
+  latency_by_step: Record<string, LatencySteps>;
   routes: Route[];
   routes_left_off: number;
   misses: Miss[];
+  keys: Key[];
+  hosts: string[];
+  nodes: string[];
   gauges: Record<string, (number | null)[]>;
   node: Record<string, number[]>;
   marks: Mark[];
@@ -103,6 +136,38 @@ export interface Stats {
   workers: Worker[];
 }
 
+/** A version of a policy. */
+export interface Version {
+  version: number;
+  sha256: string;
+  pushed_ms: number;
+  by: string;
+  comment: string;
+}
+
+/** What of `GET /v1/policies` is shown. */
+export interface Policy {
+  name: string;
+  generation: number;
+  active: Version | null;
+  shadow: Version | null;
+  versions: Version[];
+  workers: { current: number; behind: number; refused: number };
+}
+
+export interface Warmed {
+  url: string;
+  last: { at_ms: number; outcome: "warmed" | "fresh" | "not_stored" | "failed"; detail: string } | null;
+  next_ms: number | null;
+}
+
+/** `GET /v1/warming` */
+export interface Warming {
+  state: "idle" | "running" | "standby" | "off";
+  holder: string | null;
+  urls: Warmed[];
+}
+
 export interface Purged {
   log: string;
   sequence: number;
@@ -130,19 +195,62 @@ export class Api {
   /** For reading. */
   token = "";
 
-  analytics(range: RangeName, policy: string | null, route: string | null, signal: AbortSignal): Promise<Analytics> {
+  analytics(range: RangeName, filter: { policy: string | null; route: string | null; host: string | null }, signal: AbortSignal): Promise<Analytics> {
     const query = new URLSearchParams({ range });
-    if (policy !== null) {
-      query.set("policy", policy);
-    }
-    if (route !== null) {
-      query.set("route", route);
+    for (const name of ["policy", "route", "host"] as const) {
+      const value = filter[name];
+      if (value !== null) {
+        query.set(name, value);
+      }
     }
     return this.ask(`analytics?${query}`, { signal });
   }
 
   stats(signal: AbortSignal): Promise<Stats> {
     return this.ask("stats", { signal });
+  }
+
+  /** Nothing where the node has none to tell of, to whoever has this token. */
+  async policies(signal: AbortSignal): Promise<Policy[] | null> {
+    const said = await this.some<{ policies: Policy[] }>("policies", signal);
+    return said?.policies ?? null;
+  }
+
+  /** Nothing where the node does not warm. */
+  warming(signal: AbortSignal): Promise<Warming | null> {
+    return this.some<Warming>("warming", signal);
+  }
+
+  push(text: string, shadow: boolean, comment: string, token: string): Promise<unknown> {
+    const query = new URLSearchParams();
+    if (shadow) {
+      query.set("shadow", "true");
+    }
+    if (comment !== "") {
+      query.set("comment", comment);
+    }
+    const headers = { "content-type": "application/json" };
+    return this.ask(`policies${query.size === 0 ? "" : `?${query}`}`, { method: "POST", headers, body: text }, token);
+  }
+
+  rollback(policy: string, to: number, token: string): Promise<unknown> {
+    const headers = { "content-type": "application/json" };
+    return this.ask(`policies/${encodeURIComponent(policy)}/rollback`, { method: "POST", headers, body: JSON.stringify({ to }) }, token);
+  }
+
+  warm(token: string): Promise<unknown> {
+    return this.ask("warming", { method: "POST" }, token);
+  }
+
+  private async some<T>(path: string, signal: AbortSignal): Promise<T | null> {
+    try {
+      return await this.ask<T>(path, { signal });
+    } catch (error) {
+      if (error instanceof ApiError && [401, 403, 404].includes(error.status)) {
+        return null;
+      }
+      throw error;
+    }
   }
 
   purge(wanted: object, token: string): Promise<Purged> {
@@ -175,6 +283,7 @@ export class Api {
       const detail = typeof problem === "object" && problem !== null && "detail" in problem ? String(problem.detail) : response.statusText;
       throw new ApiError(response.status, detail);
     }
-    return (await response.json()) as T;
+    const text = await response.text();
+    return (text === "" ? null : JSON.parse(text)) as T;
   }
 }

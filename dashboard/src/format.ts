@@ -63,6 +63,11 @@ export function rate(perSecond: number): string {
   return `${perSecond >= 1000 ? whole.format(perSecond) : threeDigits.format(perSecond)} /s`;
 }
 
+/** How long an answer took: 0.42 ms, 12 ms, 1.5 s. */
+export function duration(ms: number): string {
+  return ms >= 1000 ? `${threeDigits.format(ms / 1000)} s` : `${ms < 10 ? threeDigits.format(Math.round(ms * 100) / 100) : whole.format(ms)} ms`;
+}
+
 /** How long something took or ago it is. */
 export function span(ms: number): string {
   const seconds = ms / 1000;

@@ -10,16 +10,21 @@ import { Cluster } from "./sections/cluster";
 import { Events } from "./sections/events";
 import { Figures } from "./sections/figures";
 import { Head } from "./sections/head";
+import { Keys } from "./sections/keys";
+import { Latency } from "./sections/latency";
 import { Memory } from "./sections/memory";
 import { Misses } from "./sections/misses";
+import { Policies } from "./sections/policies";
 import { PurgeForm } from "./sections/purge";
 import { Routes } from "./sections/routes";
 import { Traffic } from "./sections/traffic";
+import { Warming } from "./sections/warming";
 import { applyTheme, chosen, theme } from "./state";
 
 /** How often to ask, by range: there is nothing new before a step has ended. */
 const EVERY_MS = { "10m": 1000, "1h": 2000, "6h": 5000, "1d": 10_000, "7d": 30_000, "30d": 30_000 };
 const STATS_EVERY_MS = 2000;
+const OPERATIONS_EVERY_MS = 5000;
 const RETRY_MS_MAX = 15_000;
 
 class Page {
@@ -29,11 +34,15 @@ class Page {
   private readonly figures = new Figures();
   private readonly routes = new Routes();
   private readonly traffic = new Traffic();
+  private readonly latency = new Latency();
+  private readonly keys = new Keys();
   private readonly misses = new Misses();
   private readonly memory = new Memory();
   private readonly cluster = new Cluster();
   private readonly events = new Events();
   private readonly purge = new PurgeForm(this.api, () => this.refresh());
+  private readonly policies = new Policies(this.api, () => this.operate());
+  private readonly warming = new Warming(this.api, () => this.operate());
   private readonly content: HTMLElement;
   private asking: AbortController | null = null;
   private timer = 0;
@@ -42,6 +51,9 @@ class Page {
   private statsAt = Number.NEGATIVE_INFINITY;
   private stats: Stats | null = null;
   private shownAt: number | null = null;
+  private operatedAt = Number.NEGATIVE_INFINITY;
+  /** What the node has said that it has not: it is not asked again. */
+  private readonly without = new Set<"policies" | "warming">();
 
   constructor(root: HTMLElement) {
     const happened = h("section", { id: "happened", "aria-labelledby": "happened-title" }, h("h2", { id: "happened-title" }, "What happened"), h("div", { class: "beside" }, this.events.element, this.purge.element));
@@ -51,8 +63,12 @@ class Page {
       this.figures.element,
       this.routes.element,
       this.traffic.element,
+      this.latency.element,
       this.misses.element,
+      this.keys.element,
       happened,
+      this.policies.element,
+      this.warming.element,
       this.memory.element,
       this.cluster.element,
     );
@@ -97,12 +113,12 @@ class Page {
   }
 
   private async ask(signal: AbortSignal): Promise<void> {
-    const { range, policy, route } = chosen();
+    const { range, ...filter } = chosen();
     const tokenGiven = this.api.token !== "";
     try {
       const wantsStats = performance.now() - this.statsAt >= STATS_EVERY_MS;
       const [analytics, stats] = await Promise.all([
-        this.api.analytics(range, policy, route, signal),
+        this.api.analytics(range, filter, signal),
         wantsStats ? this.api.stats(signal) : null,
       ]);
       if (signal.aborted) {
@@ -114,6 +130,9 @@ class Page {
       }
       this.failures = 0;
       this.show(analytics, stats);
+      if (performance.now() - this.operatedAt >= OPERATIONS_EVERY_MS) {
+        this.operate();
+      }
       this.again(EVERY_MS[range]);
     } catch (error) {
       if (signal.aborted) {
@@ -125,6 +144,29 @@ class Page {
       if (this.access.fail(failure, tokenGiven, this.shownAt)) {
         this.again(Math.min(RETRY_MS_MAX, 1000 * 2 ** Math.min(this.failures, 4)), true);
       }
+    }
+  }
+
+  /** Asks for policies and warming, where the node has them. */
+  private operate(): void {
+    this.operatedAt = performance.now();
+    const limit = AbortSignal.timeout(OPERATIONS_EVERY_MS);
+    const ask = async <T>(name: "policies" | "warming", asked: Promise<T | null>, update: (said: T | null) => void): Promise<void> => {
+      try {
+        const said = await asked;
+        if (said === null) {
+          this.without.add(name);
+        }
+        update(said);
+      } catch {
+        // What is shown stays, until the node answers again.
+      }
+    };
+    if (!this.without.has("policies")) {
+      void ask("policies", this.api.policies(limit), (policies) => this.policies.update(policies));
+    }
+    if (!this.without.has("warming")) {
+      void ask("warming", this.api.warming(limit), (warming) => this.warming.update(warming));
     }
   }
 
@@ -143,7 +185,10 @@ class Page {
     this.figures.update(analytics);
     this.routes.update(analytics);
     this.traffic.update(analytics);
+    this.latency.update(analytics);
     this.misses.update(analytics);
+    this.keys.update(analytics);
+    this.cluster.updateNodes(analytics);
     this.events.update(analytics);
     this.memory.update(analytics);
     if (stats !== null) {

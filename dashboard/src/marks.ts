@@ -13,6 +13,10 @@ export function markTitle(mark: Mark): string {
       return mark.count === 1 ? "Node started" : `Node started ${count(mark.count)} times`;
     case "stop":
       return mark.count === 1 ? "Node stopped" : `Node stopped ${count(mark.count)} times`;
+    case "policy":
+      return mark.count === 1 ? "Policy changed" : `${count(mark.count)} policy changes`;
+    case "warm":
+      return mark.count === 1 ? "Warmed" : `Warmed ${count(mark.count)} times`;
     case "other_log":
       return "Another purge log: all that was stored before counts as purged";
   }

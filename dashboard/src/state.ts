@@ -9,6 +9,7 @@ export interface Chosen {
   range: RangeName;
   policy: string | null;
   route: string | null;
+  host: string | null;
 }
 
 const THEME = "larder-theme";
@@ -16,17 +17,20 @@ const THEME = "larder-theme";
 export function chosen(): Chosen {
   const parameters = new URLSearchParams(location.hash.slice(1));
   const range = RANGES.find((name) => name === parameters.get("range")) ?? "10m";
-  return { range, policy: parameters.get("policy"), route: parameters.get("route") };
+  return { range, policy: parameters.get("policy"), route: parameters.get("route"), host: parameters.get("host") };
 }
 
 export function choose(change: Partial<Chosen>): void {
-  const { range, policy, route } = { ...chosen(), ...change };
+  const { range, policy, route, host } = { ...chosen(), ...change };
   const parameters = new URLSearchParams({ range });
   if (policy !== null) {
     parameters.set("policy", policy);
   }
   if (route !== null) {
     parameters.set("route", route);
+  }
+  if (host !== null) {
+    parameters.set("host", host);
   }
   history.replaceState(null, "", `#${parameters}`);
   dispatchEvent(new Event("chosen"));

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { axe, browser as launch, NARROW, open, overflow, shows, WIDE } from "./support/browser.mjs";
-import { expected, POLICY, rows } from "./support/load.mjs";
+import { expected, keys, LATENCY, POLICY, rows } from "./support/load.mjs";
 import { larder, Node, PATIENCE_MS } from "./support/node.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "larder-dashboard-"));
@@ -37,7 +37,8 @@ async function withNode(options, use) {
 
 /** Closes a page on which nothing went wrong, and which asked nobody but the node. */
 async function closed(page, node, allowed = []) {
-  const errors = page.errors.filter((error) => !allowed.some((known) => known.test(error)));
+  // Chromium says of every 404 that it is one; these are what the page learns by that a node has neither policies nor warming.
+  const errors = page.errors.filter((error) => !allowed.some((known) => known.test(error)) && !/\/v1\/(policies|warming) .*status of 404/.test(error));
   assert.deepEqual(errors, []);
   assert.deepEqual([...page.asked], [node.admin]);
   await page.context().close();
@@ -47,7 +48,7 @@ async function reported(node, rounds) {
   for (let round = 0; round < rounds; round += 1) {
     // Two workers, whose numbers are added up.
     const all = rows();
-    await node.report("worker-1", all.filter((_, index) => index % 2 === 0), [["larder_l1_bytes", 3 << 20], ["larder_l1_keys", 40]]);
+    await node.report("worker-1", all.filter((_, index) => index % 2 === 0), [["larder_l1_bytes", 3 << 20], ["larder_l1_keys", 40]], keys());
     await node.report("worker-2", all.filter((_, index) => index % 2 === 1), [["larder_l1_bytes", 1 << 20], ["larder_l1_keys", 2]]);
   }
 }
@@ -68,9 +69,8 @@ describe("figures", () => {
       await shows(page, "[data-figure=avoided]", whole.format(want.avoided));
       await shows(page, "[data-figure=requests]", whole.format(want.all));
       await shows(page, ".figures > div:nth-child(1) .figure-note", "2 of 4 routes with a target are below it");
-      const mib = (want.storeBytes / 1024 / 1024).toFixed(1);
-      await shows(page, "[data-figure=byte-hit-ratio]", `${mib} MiB`);
-      await shows(page, ".figures > div:nth-child(2) dt", "Bytes from a store");
+      assert.deepEqual([totals.bytes_from_store, totals.bytes_from_origin], [want.storeBytes, want.originBytes]);
+      await shows(page, "[data-figure=byte-hit-ratio]", percent(want.storeBytes / (want.storeBytes + want.originBytes)));
 
       const shownOutcomes = await page.locator("[data-outcome]").evaluateAll((rows) =>
         Object.fromEntries(rows.map((row) => [row.dataset.outcome, row.cells[1].textContent])),
@@ -98,10 +98,60 @@ describe("figures", () => {
       assert.match(await cookie.locator(".change").textContent(), /identity\.set_cookie: strip/);
       await shows(page, "#misses > .note", /cluster-timeout 3/);
       await shows(page, "#memory > p", "Workers hold 4.0 MiB under 42 keys in their own memory.");
-      // As soon as somebody reports what the origin sent, there is a ratio.
-      await node.report("worker-1", [["larder_origin_bytes_total;policy=shop;route=product;class=catalog", want.storeBytes]]);
-      await shows(page, "[data-figure=byte-hit-ratio]", "50.0 %");
-      await shows(page, ".figures > div:nth-child(2) dt", "Byte hit ratio");
+      await closed(page, node);
+    });
+  });
+
+  test("say how long requests took, by outcome and percentile", async () => {
+    await withNode([], async (node) => {
+      const page = await open(browser, node);
+      await shows(page, "#latency .empty", /^No times in this range/);
+      await reported(node, 2);
+      for (const [outcome, { p50, p95, p99 }] of Object.entries(LATENCY)) {
+        await shows(page, `[data-latency=${outcome}] td:nth-of-type(2)`, p50);
+        const cells = await page.locator(`[data-latency=${outcome}] td`).allTextContents();
+        assert.deepEqual(cells.slice(1), [p50, p95, p99], outcome);
+      }
+      const { totals, latency_by_step } = await node.ask("analytics");
+      const said = await page.locator("[data-latency=hit] td").allTextContents();
+      assert.deepEqual([totals.latency.hit.requests, said[0]], [1480, "1,480"]);
+      assert.ok(latency_by_step.hit.p95_ms.some((value) => value !== null));
+      await shows(page, "#chart-latency .readout", `p95 over the whole range: Hit ${LATENCY.hit.p95} · Miss ${LATENCY.miss.p95}`);
+      await page.locator("input[name=percentile][value=p50]").check();
+      await shows(page, "#chart-latency .readout", `p50 over the whole range: Hit ${LATENCY.hit.p50} · Miss ${LATENCY.miss.p50}`);
+      await closed(page, node);
+    });
+  });
+
+  test("name the URLs that are asked for most, and are of one host where that is chosen", async () => {
+    await withNode([], async (node) => {
+      const page = await open(browser, node);
+      await shows(page, "#keys .empty", /^No URL/);
+      await page.locator("#host").waitFor({ state: "hidden" });
+      await reported(node, 3);
+      const want = keys(3);
+      for (const [url, , requests, hits] of want) {
+        await shows(page, `[data-key="${url}"] td`, whole.format(requests));
+        const cells = await page.locator(`[data-key="${url}"] td`).allTextContents();
+        assert.deepEqual(cells, [requests, hits].map((number) => whole.format(number)).concat(percent(hits / requests)));
+      }
+      const order = await page.locator("[data-key]").evaluateAll((rows) => rows.map((row) => row.dataset.key));
+      assert.deepEqual(order, [...want].sort((a, b) => b[2] - a[2]).map(([url]) => url));
+
+      await page.getByLabel("Host", { exact: true }).selectOption({ label: "*.cdn.example" });
+      await page.waitForURL(/host=/);
+      const own = expected(3, "assets");
+      await shows(page, "[data-figure=requests]", whole.format(own.all));
+      await shows(page, "[data-figure=hit-ratio]", percent(own.ratio));
+      assert.deepEqual(await page.locator("[data-key]").evaluateAll((rows) => rows.map((row) => row.dataset.key)), [want[2][0]]);
+      assert.equal(await page.locator("[data-route]").count(), 1);
+      await shows(page, '[data-route="shop/assets"] .note', "shop · static · *.cdn.example");
+      const shown = await node.ask("analytics?host=*.cdn.example");
+      assert.deepEqual([shown.totals.requests, shown.hosts], [own.requests, ["*.cdn.example", "api.shop.example"]]);
+      await page.reload();
+      await shows(page, "[data-figure=requests]", whole.format(own.all));
+      await page.getByLabel("Host", { exact: true }).selectOption({ label: "All hosts" });
+      await shows(page, "[data-figure=requests]", whole.format(expected(3).all));
       await closed(page, node);
     });
   });
@@ -221,16 +271,16 @@ describe("purging from the page", () => {
       await page.getByLabel("Which").fill("product:7");
       await page.getByLabel("Softly: stale instead of gone").check();
       await page.getByRole("button", { name: "Purge", exact: true }).click();
-      await shows(page, ".result", /^Not allowed: the token of eye has not the scope purge/);
+      await shows(page, "#happened .result", /^Not allowed: the token of eye has not the scope purge/);
 
       await page.getByLabel("Token with the scope purge").fill(purges.token);
       await page.getByRole("button", { name: "Purge", exact: true }).click();
-      await shows(page, ".result", "Purged, number 1. Waiting for the workers …");
+      await shows(page, "#happened .result", "Purged, number 1. Waiting for the workers …");
       // The worker hears of it.
       const log = await node.ask("stats", reads.token).then(({ log }) => BigInt(`0x${log.id}`));
       await node.poll("worker-1", [log, 0n]);
       await node.poll("worker-1", [log, 1n]);
-      await shows(page, ".result", /^Purged, number 1\. Confirmed by 1 worker within/);
+      await shows(page, "#happened .result", /^Purged, number 1\. Confirmed by 1 worker within/);
       await shows(page, '[data-mark="purge"] td', "1 purge (soft)");
       await shows(page, '[data-mark="purge"] td:nth-of-type(2)', "tag product:7");
       await shows(page, '[data-mark="purge"] td:nth-of-type(3)', "ci");
@@ -257,9 +307,125 @@ describe("purging from the page", () => {
       const page = await open(browser, node);
       await page.getByLabel("Which").fill("/no/host");
       await page.getByRole("button", { name: "Purge", exact: true }).click();
-      await shows(page, ".result", /^Not purged: .*\/no\/host/);
-      assert.equal(await page.locator(".result").getAttribute("data-state"), "bad");
+      await shows(page, "#happened .result", /^Not purged: .*\/no\/host/);
+      assert.equal(await page.locator("#happened .result").getAttribute("data-state"), "bad");
       await closed(page, node, [/status of 400/]);
+    });
+  });
+});
+
+/** Answers as a node with policies and warming does: what was asked for goes to `asked`. */
+async function operated(page, asked) {
+  const version = (version, comment) => ({ version, sha256: "0".repeat(64), pushed_ms: Date.now() - 60_000, by: "ci", comment });
+  const policy = {
+    name: "shop",
+    generation: 7,
+    active: version(3, "longer for assets"),
+    shadow: version(4, ""),
+    versions: [version(4, ""), version(3, "longer for assets"), version(2, "first")],
+    workers: { current: 4, behind: 1, refused: 0 },
+  };
+  const warming = {
+    state: "standby",
+    holder: "127.0.0.1:9901",
+    urls: [
+      { url: "http://shop.example/", last: { at_ms: Date.now() - 5000, outcome: "warmed", detail: "" }, next_ms: Date.now() + 60_000 },
+      { url: "http://shop.example/gone", last: { at_ms: Date.now() - 5000, outcome: "failed", detail: "503" }, next_ms: null },
+    ],
+  };
+  // What happened is in the node's own answer.
+  await page.context().route(/\/v1\/analytics/, async (route) => {
+    const response = await route.fetch();
+    const said = await response.json();
+    const mark = (kind, what, who, seconds) => ({ at_ms: Math.floor(said.now_ms / 1000 - seconds) * 1000, kind, count: 1, soft: 0, what: [what], who });
+    said.marks.push(mark("policy", "shop: version 3", ["ci"], 9), mark("warm", "2 URLs", [], 5));
+    return route.fulfill({ response, json: said });
+  });
+  await page.context().route(/\/v1\/(policies|warming)/, async (route) => {
+    const request = route.request();
+    const { pathname, search } = new URL(request.url());
+    if (request.method() === "GET") {
+      return route.fulfill({ json: pathname.endsWith("policies") ? { policies: [policy] } : warming });
+    }
+    asked.push([request.method(), pathname + search, request.postData(), request.headers().authorization ?? null]);
+    if (pathname.endsWith("/rollback")) {
+      policy.active = policy.versions.find(({ version }) => version === JSON.parse(request.postData()).to);
+    }
+    if (request.postData()?.includes("wrong")) {
+      return route.fulfill({ status: 422, json: { detail: "line 1: no such field" } });
+    }
+    return route.fulfill({ status: 202, body: "" });
+  });
+}
+
+describe("policies and warming", () => {
+  test("are not there where the node has neither", async () => {
+    await withNode([], async (node) => {
+      const page = await open(browser, node);
+      await shows(page, ".live", "Live");
+      for (const section of ["#policies", "#warming"]) {
+        assert.equal(await page.locator(section).isVisible(), false);
+      }
+      await closed(page, node);
+    });
+  });
+
+  test("are shown, rolled back, pushed and begun", async () => {
+    await withNode([], async (node) => {
+      const asked = [];
+      const page = await open(browser, node, { prepare: (page) => operated(page, asked) });
+      await shows(page, ".policy-active", /^In force: version 3, .* by ci: longer for assets$/);
+      await shows(page, ".policy-shadow", /^Shadow: version 4, .* by ci$/);
+      await shows(page, "[data-policy=shop] .state", "4 workers up to date, 1 behind.");
+      await page.locator("[data-policy=shop] summary").click();
+      assert.deepEqual(await page.locator("[data-version]").evaluateAll((rows) => rows.map((row) => row.dataset.version)), ["4", "3", "2"]);
+      await page.getByLabel("Token with the scope policy").first().fill("secret");
+      const back = page.locator('[data-version="2"] button');
+      await back.click();
+      await shows(page, '[data-version="2"] button', "Yes, roll back to 2");
+      assert.deepEqual(asked, []);
+      await back.click();
+      await shows(page, "#policies .result", "Version 2 of shop is in force again.");
+      await shows(page, ".policy-active", /^In force: version 2/);
+      assert.deepEqual(asked.shift(), ["POST", "/v1/policies/shop/rollback", '{"to":2}', "Bearer secret"]);
+
+      await page.getByLabel("Policy as JSON").fill('{"wrong": 1}');
+      await page.getByRole("button", { name: "Push", exact: true }).click();
+      await shows(page, "#policies .result", "Not pushed: line 1: no such field");
+      asked.shift();
+      await page.getByLabel("From a file").setInputFiles(policy);
+      await page.getByLabel("Comment", { exact: true }).fill("a b");
+      await page.getByLabel("As a shadow: reported on, not acted on").check();
+      await page.getByRole("button", { name: "Push", exact: true }).click();
+      await shows(page, "#policies .result", /^Pushed as a shadow/);
+      assert.deepEqual(asked.shift(), ["POST", "/v1/policies?shadow=true&comment=a+b", JSON.stringify(POLICY), "Bearer secret"]);
+
+      await shows(page, "[data-figure=warming]", "Node 127.0.0.1:9901 warms; this one stands by. 2 URLs listed.");
+      assert.deepEqual(await page.locator("[data-warm] .state").allTextContents(), ["Failed: 503", "Warmed"]);
+      await page.getByRole("button", { name: "Warm now" }).click();
+      await shows(page, "#warming .result", "Begun.");
+      assert.deepEqual(asked.shift(), ["POST", "/v1/warming", null, null]);
+      const happened = (kind) => page.locator(`[data-mark=${kind}] td`).allTextContents();
+      assert.deepEqual(await happened("policy"), ["Policy changed", "shop: version 3", "ci"]);
+      assert.deepEqual(await happened("warm"), ["Warmed", "2 URLs", ""]);
+      // They are on the time axis, where the keys find them.
+      await reported(node, 1);
+      await page.getByRole("group", { name: /^Requests by outcome/ }).focus();
+      await until(async () => {
+        await page.keyboard.press("End");
+        for (let step = 0; step < 15; step += 1) {
+          if (/Policy changed: shop: version 3/.test(await page.locator("#chart-traffic .readout").textContent())) {
+            return true;
+          }
+          await page.keyboard.press("ArrowLeft");
+        }
+        return false;
+      });
+      assert.deepEqual(await axe(page), []);
+      await page.setViewportSize(NARROW);
+      await until(async () => (await overflow(page)) === 0);
+      assert.deepEqual(await axe(page), []);
+      await closed(page, node, [/status of 422/]);
     });
   });
 });
@@ -343,7 +509,7 @@ describe("everybody can read it", () => {
       const page = await open(browser, node);
       await shows(page, "[data-figure=requests]", whole.format(expected(1).all));
       const reached = new Set();
-      for (let press = 0; press < 60; press += 1) {
+      for (let press = 0; press < 80; press += 1) {
         await page.keyboard.press("Tab");
         const at = await page.evaluate(() => {
           const element = document.activeElement;

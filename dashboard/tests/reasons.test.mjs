@@ -30,5 +30,5 @@ test("every reason has a text", () => {
 test("every outcome has a name", () => {
   const source = readFileSync(new URL("../src/outcomes.ts", import.meta.url), "utf8");
   const names = [...source.matchAll(/\{ name: "(\w+)"/g)].map(([, name]) => name).sort();
-  assert.deepEqual(names, labels("core/src/tally.rs", "Outcome"));
+  assert.deepEqual(names, labels("core/src/tally/mod.rs", "Outcome"));
 });

@@ -63,6 +63,16 @@ fn demo_counts_for_prometheus_with_labels() {
     counted("larder_requests_total", &[r#"outcome="miss""#], "1");
     counted("larder_requests_total", &[r#"outcome="hit""#], "1");
     counted("larder_store_bytes_total", &[], "3");
+    counted("larder_origin_bytes_total", &[], "3");
+    until("how long hits took, in buckets that add up", || {
+        let buckets = envoy.prometheus().into_iter().filter(|line| {
+            line.starts_with("larder_request_duration_milliseconds_bucket{") && line.contains(r#"outcome="hit""#)
+        });
+        let buckets: Vec<String> = buckets.collect();
+        let is_last = |line: &&String| line.contains(r#"le="+Inf""#) && line.contains(r#"policy="shop""#);
+        (buckets.iter().find(is_last)?.ends_with(" 1") && !buckets.iter().any(|line| line.contains("route=")))
+            .then_some(())
+    });
     until("the gauge of keys", || {
         envoy.prometheus().into_iter().find(|line| line.starts_with("larder_l1_keys{") && line.ends_with(" 1"))
     });

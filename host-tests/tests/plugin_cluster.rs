@@ -16,6 +16,7 @@ const POLICY: &str = r#"{
     "name": "shared",
     "routes": [
       { "name": "slow", "path": "/slow/{id}", "ttl": "10s", "stale": { "while_revalidate": "1h", "if_error": "1h" } },
+      { "name": "hot", "path": "/hot/{id}", "ttl": "20s", "refresh_ahead": { "within": "10s", "hits": 1 } },
       { "name": "item", "path": "/items/{id}", "ttl": "60s", "tags": ["item:{id}"],
         "invalidate": { "tags": ["item:{id}"] } }
     ]
@@ -316,6 +317,38 @@ fn one_of_the_fleet_refreshes_what_is_stale() {
 }
 
 #[test]
+fn one_of_the_fleet_refreshes_ahead_and_the_others_take_over_what_it_got() {
+    let mut cluster = Cluster::start();
+    let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
+    fill(&mut one, &mut cluster, "/hot/1", "old");
+    assert_eq!(stored(&mut two, &mut cluster, "/hot/1").as_deref(), Some("old"));
+    for host in [&mut one, &mut two] {
+        cluster.pass(host, Duration::from_secs(12));
+    }
+    let origin_calls =
+        |host: &Host| host.calls().into_iter().filter(|call| call.cluster == "origin").collect::<Vec<_>>();
+    let stream = get(&mut one, &mut cluster, "/hot/1");
+    assert_eq!(status(&one, stream), "Larder; hit; ttl=8", "fresh yet");
+    cluster.carry(&mut one);
+    // The node has the very same response, fresh as well: that is no reason to leave it at that.
+    let asked = origin_calls(&one);
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].headers.text("if-none-match"), Some("\"1\"".to_owned()));
+    assert_eq!(stored(&mut one, &mut cluster, "/hot/1").as_deref(), Some("old"));
+    assert_eq!(origin_calls(&one).len(), 1, "one at a time");
+    one.answer_call(asked[0].id, Response::new(304).header("etag", "\"1\""));
+    cluster.carry(&mut one);
+    let stream = get(&mut one, &mut cluster, "/hot/1");
+    assert_eq!(status(&one, stream), "Larder; hit; ttl=20");
+    let stream = get(&mut two, &mut cluster, "/hot/1");
+    assert_eq!(status(&two, stream), "Larder; hit; ttl=8");
+    cluster.carry(&mut two);
+    let stream = get(&mut two, &mut cluster, "/hot/1");
+    assert_eq!(status(&two, stream), "Larder; hit; ttl=20", "what the other got");
+    assert!(origin_calls(&two).is_empty());
+}
+
+#[test]
 fn a_large_response_goes_past_the_module() {
     let mut cluster = Cluster::start();
     let (mut one, mut two) = (following(&mut cluster), following(&mut cluster));
@@ -398,6 +431,55 @@ fn what_was_counted_is_reported_and_counts_of_a_lost_report_go_along_with_the_ne
     cluster.carry(&mut host);
     host.advance(Duration::from_millis(1200));
     assert!(!host.calls().iter().any(|call| call.path() == Report::PATH), "nothing new, nothing said");
+}
+
+#[test]
+fn a_report_says_how_long_requests_took_what_the_origin_sent_and_which_urls_were_asked_for() {
+    let mut cluster = Cluster::start();
+    let mut host = following(&mut cluster);
+    let stream = get(&mut host, &mut cluster, "/items/1?a=b");
+    host.advance(Duration::from_millis(30));
+    host.respond(stream, answer("0123456789"));
+    for _ in 0..3 {
+        assert_eq!(stored(&mut host, &mut cluster, "/items/1?a=b").as_deref(), Some("0123456789"));
+    }
+    // Neither one user's response nor what passes the cache by is for a list of URLs; their bytes count.
+    for (path, request) in [
+        ("/items/2", Request::get("/items/2").header("authorization", "Bearer x")),
+        ("/items/3", Request::new("POST", "/items/3")),
+    ] {
+        let stream = host.request(0, request);
+        cluster.carry(&mut host);
+        assert!(host.upstream(stream).is_some(), "{path}");
+        host.respond(stream, Response::new(200).body("12345"));
+        assert_eq!(host.client(stream).text(), "12345");
+    }
+    host.advance(Duration::from_millis(1200));
+    let call = host.calls().into_iter().find(|call| call.path() == Report::PATH).expect("a report is on its way");
+    let report = Report::decode(call.body.into()).expect("a report");
+    let sum = |name: &str, of: &[&str]| -> u64 {
+        let is_meant = |series: &str| series.starts_with(name) && of.iter().all(|label| series.contains(label));
+        report.counts.iter().filter(|(series, _)| is_meant(series)).map(|(_, by)| by).sum()
+    };
+    assert_eq!(sum("larder_request_duration_total", &["outcome=miss", "route=item;", "within=50"]), 1, "{report:?}");
+    assert_eq!(sum("larder_request_duration_total", &["outcome=hit", "within=1"]), 3, "{report:?}");
+    assert_eq!(sum("larder_request_duration_total", &[]), sum("larder_requests_total", &[]), "each request once");
+    assert_eq!(sum("larder_origin_bytes_total", &["route=item"]), 20, "{report:?}");
+    assert_eq!(sum("larder_store_bytes_total", &["route=item"]), 30, "{report:?}");
+    let keys: Vec<_> = report.keys.iter().map(|key| (key.url.as_str(), key.requests, key.hits)).collect();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    assert!(keys[0].0.ends_with("/items/1?a=b"), "{keys:?}");
+    assert_eq!((keys[0].1, keys[0].2), (4, 3));
+    assert_eq!(report.keys[0].labels, ";policy=shared;route=item;class=_defaults");
+    // In Envoy's own counters, buckets are cumulative, and of no route.
+    let metrics = host.metrics();
+    let bucket = |outcome: &str, le: &str| {
+        let name = format!("larder_request_duration_milliseconds_bucket;policy=shared;outcome={outcome};le={le}");
+        metrics.get(&name).copied()
+    };
+    assert_eq!((bucket("hit", "1"), bucket("hit", "+Inf")), (Some(3), Some(3)), "{metrics:?}");
+    assert_eq!((bucket("miss", "25"), bucket("miss", "50"), bucket("miss", "5000")), (None, Some(1), Some(1)));
+    assert!(metrics.keys().all(|name| !name.contains("host=") && !name.contains("within=")), "{metrics:?}");
 }
 
 const PURGING: &str = r#"{

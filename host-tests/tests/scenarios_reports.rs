@@ -33,7 +33,7 @@ fn a_difference_names_its_line_and_shows_the_whole_answer() {
 #[test]
 fn what_is_missing_in_the_scenario_is_said() {
     for (steps, want) in [
-        ("GET /a\n", "a step `origin GET /a -> 200` before this gives one"),
+        ("GET /a\n", "the origin needs an answer to `GET /a` before this"),
         ("-> 200\n", "a request without a name before this"),
         ("A -> 200\n", "a request `A: GET /path` before this"),
         ("origin GET /a -> 200\n  held\nGET /a\n", "a request that waits for one needs a name, as in `A: GET /path`"),

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use larder_core::cluster::message::Refusal;
 
+use crate::warming::Outcome;
+
 /// What can be counted apart.
 pub(crate) trait Kind: Copy + 'static {
     /// All kinds with their labels, in the order of their numbers.
@@ -129,6 +131,35 @@ kinds! {
     }
 }
 
+kinds! {
+    /// What became of changes to policies.
+    PolicyChange {
+        Push = "push",
+        Shadow = "shadow",
+        Rollback = "rollback",
+        Promote = "promote",
+        StopShadow = "stop_shadow",
+        Withdraw = "withdraw",
+        /// It was so already.
+        Unchanged = "unchanged",
+        /// The policy has errors.
+        Invalid = "invalid",
+        /// Another one was in force than whoever pushed took it for, or what was asked for is not there.
+        Conflict = "conflict",
+        Denied = "denied",
+        Failed = "failed",
+    }
+}
+
+impl Kind for Outcome {
+    const LABELS: &'static [&'static str] =
+        &[Self::Warmed.as_str(), Self::Fresh.as_str(), Self::NotStored.as_str(), Self::Failed.as_str()];
+
+    fn number(self) -> usize {
+        self as usize
+    }
+}
+
 /// Counters of one enum.
 #[derive(Debug)]
 pub(crate) struct Tally<const N: usize>([AtomicU64; N]);
@@ -173,6 +204,8 @@ pub(crate) struct Counts {
     pub(crate) served: Tally<2>,
     pub(crate) turned: Tally<12>,
     pub(crate) purges: Tally<6>,
+    pub(crate) policies: Tally<11>,
+    pub(crate) warmed: Tally<4>,
 }
 
 /// Counters of one name: the label's name, the labels, the numbers.
@@ -201,6 +234,8 @@ impl Counts {
             row(("serves", "outcome", "Stored responses sent as plain HTTP"), &self.served, |_: Served| {}),
             row(("turned_away", "reason", "Requests turned away, by reason"), &self.turned, |_: Turned| {}),
             row(("purges", "what", "Purges by what they name"), &self.purges, |_: Purged| {}),
+            row(("policy_changes", "what", "Changes to policies"), &self.policies, |_: PolicyChange| {}),
+            row(("warm_requests", "outcome", "Requests that warm, by outcome"), &self.warmed, |_: Outcome| {}),
         ]
     }
 }
@@ -222,6 +257,8 @@ mod tests {
             Served::LABELS,
             Turned::LABELS,
             Purged::LABELS,
+            PolicyChange::LABELS,
+            Outcome::LABELS,
         ];
         assert_eq!(labels, all.iter().map(|labels| labels.len()).sum::<usize>());
     }

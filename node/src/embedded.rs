@@ -6,10 +6,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::analytics::Targets;
 use crate::clock::SystemClock;
 use crate::data::messages::{self, Kind};
 use crate::limits::Limits;
 use crate::log::Log;
+use crate::policies::MemoryPolicies;
+use crate::policies::current::Current;
 use crate::running::{Parts, StartError};
 use crate::shared::Shared;
 use crate::store::{Store, StoreError};
@@ -30,7 +33,9 @@ impl Embedded {
     pub async fn start(store: Arc<dyn Store>, log: Arc<dyn Log>, limits: Limits) -> Result<Self, StartError> {
         let (stop, stopping) = watch::channel(false);
         let parts = Parts::new(store, log, limits, Arc::new(SystemClock)).await?;
-        let shared = Arc::new(parts.shared("embedded".to_owned(), None, stopping));
+        // Nobody can push here: the process has its policy from whoever configures it.
+        let policies = Current::new(Arc::new(MemoryPolicies::default()), Arc::new(SystemClock), Targets::default());
+        let shared = Arc::new(parts.shared("embedded".to_owned(), policies, None, stopping));
         let following = shared.following.clone();
         let follower = tokio::spawn(async move { following.follow().await });
         Ok(Self { shared, stop, follower })

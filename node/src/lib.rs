@@ -6,7 +6,7 @@
 //!
 //! Map: `clock` (what time it is), `store` (bytes by name, on memory, disk, Redis, Memcached), `log` (purge records in order);
 //! `slot` (how a key lies in a store), `following` (the purge table in step with the log), `desk` (answering), `workers` (who has
-//! heard what), `purging` and `tokens` (who may purge, and did); `analytics` (what was reported, over time); `data` and `admin` (the two listeners), `running` (start and stop).
+//! heard what), `purging` and `tokens` (who may purge, and did); `policies` (what was pushed, for workers to take up); `analytics` (what was reported, over time); `warming` (asking before clients do); `data` and `admin` (the two listeners), `running` (start and stop).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unreachable)
@@ -23,6 +23,7 @@ mod embedded;
 mod following;
 mod limits;
 pub mod log;
+pub mod policies;
 mod purging;
 #[cfg(feature = "redis")]
 mod redis_link;
@@ -31,6 +32,7 @@ mod shared;
 mod slot;
 pub mod store;
 pub mod tokens;
+pub mod warming;
 mod workers;
 
 pub use background::Background;

@@ -18,11 +18,14 @@ use crate::desk::Desk;
 use crate::following::Following;
 use crate::limits::Limits;
 use crate::log::{KEEP_DEFAULT, Log, LogId, MemoryLog};
+use crate::policies::current::Current;
+use crate::policies::{MemoryPolicies, PolicyStore};
 use crate::purging::Purging;
 use crate::shared::{Budget, Shared};
 use crate::store::Store;
 use crate::store::memory::{BYTES_DEFAULT, MemoryStore};
 use crate::tokens::Tokens;
+use crate::warming::{self, Schedule};
 use crate::workers::Workers;
 
 /// How long a node that starts waits for its log.
@@ -39,12 +42,16 @@ pub struct Config {
     pub store: Arc<dyn Store>,
     /// The purge log.
     pub log: Arc<dyn Log>,
+    /// Where pushed policies are kept.
+    pub policies: Arc<dyn PolicyStore>,
     /// Who may ask the admin plane. Without, it listens on loopback only.
     pub tokens: Option<Tokens>,
     /// The folder that keeps analytics over a restart; without, they are in memory only.
     pub analytics: Option<PathBuf>,
     /// Which hit ratios are aimed at.
     pub targets: Targets,
+    /// What is warmed; nothing, where there is none.
+    pub warming: Option<Schedule>,
     /// What is not gone beyond.
     pub limits: Limits,
     /// What time it is.
@@ -98,9 +105,10 @@ impl Config {
             admin: Some(any),
             store: Arc::new(MemoryStore::new(BYTES_DEFAULT, SystemClock)),
             log: Arc::new(MemoryLog::new(LogId::random()?, KEEP_DEFAULT)),
+            policies: Arc::new(MemoryPolicies::default()),
             tokens: None,
             analytics: None,
-            targets: Targets::default(),
+            warming: None,
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
         })
@@ -120,7 +128,7 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     planes: Vec<JoinHandle<()>>,
-    follower: JoinHandle<()>,
+    followers: [JoinHandle<()>; 2],
     end: End,
 }
 
@@ -138,7 +146,7 @@ impl std::fmt::Debug for End {
 impl Node {
     /// Starts a node on the current tokio runtime. When this returns, both planes listen, and the purge log was taken up.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let Config { data, admin, store, log, tokens, analytics, targets, limits, clock } = config;
+        let Config { data, admin, store, log, policies, tokens, analytics, targets, warming, limits, clock } = config;
         if let Some(address) = admin
             && tokens.is_none()
             && !address.ip().is_loopback()
@@ -146,7 +154,8 @@ impl Node {
             return Err(StartError::Open { address });
         }
         let analytics = opened(analytics, &limits).await?;
-        let parts = Parts::new(store, log, limits, clock).await?;
+        let parts = Parts::new(store, log, limits, clock.clone()).await?;
+        let policies = Current::new(policies, clock, targets);
         let listener = listen(data).await?;
         let admin = match admin {
             Some(address) => Some(listen(address).await?),
@@ -155,9 +164,17 @@ impl Node {
         let data = address(&listener)?;
         let admin_address = admin.as_ref().map(address).transpose()?;
         let (stop, stopping) = watch::channel(false);
-        let mut shared = parts.shared(data.to_string(), tokens, stopping);
-        (shared.analytics, shared.targets) = (Some(analytics), targets);
+        let mut shared = parts.shared(data.to_string(), policies, tokens, stopping);
+        shared.analytics = Some(analytics);
+        if let Some(analytics) = shared.analytics.as_ref().filter(|_| shared.following.log().board().is_some()) {
+            analytics.share_as(&shared.name, getrandom::u64()?);
+        }
+        shared.warming = warming.map(|schedule| Arc::new(warming::schedule::State::new(schedule)));
         let shared = Arc::new(shared);
+        // What was pushed before a restart is told to workers from their first poll. A store that does not answer is followed until it does.
+        if let Err(error) = shared.look_at_policies().await {
+            tracing::warn!(%error, "pushed policies are not known yet");
+        }
         let following = shared.following.clone();
         let mut planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
         planes.extend(admin.map(|listener| tokio::spawn(admin::serve(listener, shared.clone()))));
@@ -165,11 +182,19 @@ impl Node {
         let purged = sampled.analytics.as_ref().map(|analytics| analytics::sampling::begin(&sampled, analytics));
         planes.push(tokio::spawn(async move {
             if let Some((analytics, purged)) = sampled.analytics.as_ref().zip(purged) {
-                analytics::sampling::sample(&sampled, analytics, purged).await;
+                let sample = analytics::sampling::sample(&sampled, analytics, purged);
+                tokio::join!(sample, analytics::sharing::share(&sampled, analytics));
             }
         }));
-        let follower = tokio::spawn(async move { following.follow().await });
-        Ok(Running { data, admin: admin_address, stop, planes, follower, end: End { shared } })
+        if let Some(warming) = shared.warming.clone() {
+            planes.push(tokio::spawn(warming::schedule::keep(shared.clone(), warming)));
+        }
+        let policies = shared.clone();
+        let followers = [
+            tokio::spawn(async move { following.follow().await }),
+            tokio::spawn(async move { policies.follow_policies().await }),
+        ];
+        Ok(Running { data, admin: admin_address, stop, planes, followers, end: End { shared } })
     }
 }
 
@@ -197,7 +222,13 @@ impl Parts {
         Ok(Self { following, desk, counts, limits, clock })
     }
 
-    pub(crate) fn shared(self, name: String, tokens: Option<Tokens>, stopping: watch::Receiver<bool>) -> Shared {
+    pub(crate) fn shared(
+        self,
+        name: String,
+        policies: Current,
+        tokens: Option<Tokens>,
+        stopping: watch::Receiver<bool>,
+    ) -> Shared {
         let Self { following, desk, counts, limits, clock } = self;
         Shared {
             name,
@@ -207,7 +238,8 @@ impl Parts {
             workers: Workers::new(limits.workers_max as usize, limits.series_max as usize),
             counts,
             analytics: None,
-            targets: Targets::default(),
+            policies,
+            warming: None,
             tokens,
             clock,
             stopping,
@@ -243,7 +275,7 @@ impl Running {
             // A plane that panicked has stopped.
             let _ = plane.await;
         }
-        self.follower.abort();
+        self.followers.iter().for_each(JoinHandle::abort);
         if let Some(analytics) = &self.end.shared.analytics {
             analytics::sampling::end(&self.end.shared, analytics).await;
         }
@@ -254,7 +286,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
-        self.follower.abort();
+        self.followers.iter().for_each(JoinHandle::abort);
         self.planes.iter().for_each(JoinHandle::abort);
     }
 }

@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-use crate::analytics::{Analytics, Targets};
+use crate::analytics::{Analytics, Mark};
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::desk::Desk;
 use crate::following::Following;
 use crate::limits::Limits;
+use crate::policies::PoliciesError;
+use crate::policies::current::{Current, LOOK_EVERY};
 use crate::purging::Purging;
 use crate::tokens::Tokens;
+use crate::warming;
 use crate::workers::Workers;
 
 /// The store must say that it is well by then.
@@ -30,7 +33,9 @@ pub(crate) struct Shared {
     pub(crate) counts: Arc<Counts>,
     /// None in a node that nobody can ask for it.
     pub(crate) analytics: Option<Analytics>,
-    pub(crate) targets: Targets,
+    pub(crate) policies: Current,
+    /// None in a node that warms nothing by itself.
+    pub(crate) warming: Option<Arc<warming::schedule::State>>,
     pub(crate) tokens: Option<Tokens>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
@@ -59,6 +64,45 @@ impl Shared {
             Err(_) => return Err(format!("the {} store did not answer in time", store.kind())),
         }
         self.following.head().await.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Takes up what there is of pushed policies, and marks what has changed.
+    pub(crate) async fn look_at_policies(&self) -> Result<(), PoliciesError> {
+        for (name, changed) in self.policies.look().await? {
+            let version = changed.version.map(|version| format!("version {version} ")).unwrap_or_default();
+            let what = format!("{name}: {version}{}", changed.kind.done());
+            tracing::info!(target: "larder::policy", who = changed.by, what, "a policy has changed");
+            if let Some(analytics) = &self.analytics {
+                analytics.mark(Mark::policy(changed.at_ms, &what, &changed.by));
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows what other nodes change of policies, until the node is to stop.
+    pub(crate) async fn follow_policies(&self) {
+        let mut well = true;
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.stopped() => return,
+            }
+            let looked = self.look_at_policies().await;
+            match &looked {
+                Err(error) if well => {
+                    tracing::error!(%error, "pushed policies are not followed: what is known of them stays in force")
+                }
+                Ok(()) if !well => tracing::info!("pushed policies are followed again"),
+                _ => {}
+            }
+            well = looked.is_ok();
+            if well && !self.policies.store().is_shared() {
+                // Whoever changes something here looks, too.
+                return;
+            }
+        }
     }
 
     /// Waits until the node is to stop.

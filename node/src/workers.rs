@@ -1,11 +1,12 @@
-//! What this node knows of workers: how far each has heard the purge log, and what it has reported. Bounded: whoever was heard from
+//! What this node knows of workers: how far each has heard the purge log, which policy it runs, and what it has reported. Bounded: whoever was heard from
 //! the longest ago goes first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use larder_core::cluster::message::Report;
+use larder_core::cluster::message::{Report, Watch};
 use larder_core::purge::Position;
+use larder_core::tally::{DURATION, over_routes};
 use larder_core::time::{Millis, Timestamp};
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -26,6 +27,9 @@ const GAUGES_MAX: usize = 256;
 
 /// The longest name of a worker or a series.
 const NAME_BYTES_MAX: usize = 256;
+
+/// The longest reason of a refused policy that is kept, in characters.
+const WHY_CHARS_MAX: usize = 2048;
 
 /// What this node knows of workers.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ struct Worker {
     lag_max: Millis,
     heard: Timestamp,
     polling: u32,
+    watch: Option<Watch>,
     gauges: HashMap<String, u64>,
 }
 
@@ -78,6 +83,26 @@ pub(crate) struct Delivery {
     pub(crate) silent: Vec<String>,
 }
 
+/// How far a generation of a policy has come, by what workers say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Uptake {
+    /// Workers that have taken it up.
+    pub(crate) current: Vec<String>,
+    /// Workers that run another one.
+    pub(crate) behind: Vec<String>,
+    /// Workers that have refused it and go on with what they had.
+    pub(crate) refused: Vec<Refusing>,
+    /// Workers that run another one and were not heard from lately.
+    pub(crate) silent: Vec<String>,
+}
+
+/// A worker that has refused a policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Refusing {
+    pub(crate) worker: String,
+    pub(crate) why: String,
+}
+
 /// What workers have reported, to be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reported {
@@ -95,11 +120,12 @@ impl Workers {
     }
 
     /// A worker polls from a position: it has heard everything up to there.
-    pub(crate) fn polls(&self, name: &str, position: Position, lag_max: Millis, now: Timestamp) {
+    pub(crate) fn polls(&self, name: &str, position: Position, lag_max: Millis, watch: Option<&Watch>, now: Timestamp) {
         let mut known = self.lock();
         if let Some(worker) = known.worker(name, self.workers_max, now) {
             worker.position = position;
             worker.lag_max = lag_max.min(LAG_MAX);
+            worker.watch = watch.filter(|watch| watch.name.len() <= NAME_BYTES_MAX).map(bounded);
             worker.heard = now;
             worker.polling = worker.polling.saturating_add(1);
         }
@@ -119,6 +145,7 @@ impl Workers {
     pub(crate) fn reports(&self, report: Report, now: Timestamp) {
         let mut known = self.lock();
         for (series, grown) in report.counts {
+            let series = summed_as(series);
             let is_new = !known.counts.contains_key(&series);
             if is_new && (known.counts.len() >= self.series_max || series.len() > NAME_BYTES_MAX) {
                 known.not_taken = known.not_taken.saturating_add(1);
@@ -191,6 +218,33 @@ impl Workers {
         delivery
     }
 
+    /// Who has which generation of a policy.
+    pub(crate) fn uptake(&self, policy: &str, generation: u64, now: Timestamp) -> Uptake {
+        let known = self.lock();
+        let mut uptake = Uptake::default();
+        for (name, worker) in &known.workers {
+            let Some(watch) = worker.watch.as_ref().filter(|watch| watch.name == policy) else { continue };
+            let has = watch.generation == generation;
+            match (&watch.refused, worker.is_silent(now)) {
+                (Some(why), _) if has => uptake.refused.push(Refusing { worker: name.clone(), why: why.clone() }),
+                (None, _) if has => uptake.current.push(name.clone()),
+                (_, true) => uptake.silent.push(name.clone()),
+                (_, false) => uptake.behind.push(name.clone()),
+            }
+        }
+        for list in [&mut uptake.current, &mut uptake.behind, &mut uptake.silent] {
+            list.sort();
+        }
+        uptake.refused.sort();
+        uptake
+    }
+
+    /// The names of policies that workers would take up.
+    pub(crate) fn watched(&self) -> BTreeSet<String> {
+        let known = self.lock();
+        known.workers.values().filter_map(|worker| Some(worker.watch.as_ref()?.name.clone())).collect()
+    }
+
     /// Wakes with the next poll.
     pub(crate) fn changed(&self) -> &Notify {
         &self.changed
@@ -200,6 +254,14 @@ impl Workers {
         // Nothing panics while it is held.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How a series is summed up here: how long requests took by policy and outcome only, since these sums never go.
+fn summed_as(series: String) -> String {
+    if !series.starts_with(DURATION) {
+        return series;
+    }
+    over_routes(&series)
 }
 
 impl Known {
@@ -223,6 +285,13 @@ impl Known {
     }
 }
 
+fn bounded(watch: &Watch) -> Watch {
+    // It is shown on terminals: no more than lines is taken from whoever speaks here.
+    let clean = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    let refused = watch.refused.as_ref().map(|why| why.chars().map(clean).take(WHY_CHARS_MAX).collect());
+    Watch { refused, ..watch.clone() }
+}
+
 impl Worker {
     fn is_silent(&self, now: Timestamp) -> bool {
         self.polling == 0 && now.since(self.heard).0 > self.lag_max.0.saturating_add(UNDER_WAY.0)
@@ -241,11 +310,11 @@ mod tests {
     #[test]
     fn delivery_tells_who_has_heard_who_has_not_and_who_is_silent() {
         let workers = Workers::new(8, 8);
-        workers.polls("a", at(3), Millis(9000), Timestamp(0));
-        workers.polls("b", at(2), Millis(9000), Timestamp(0));
-        workers.polls("c", at(2), Millis(9000), Timestamp(0));
+        workers.polls("a", at(3), Millis(9000), None, Timestamp(0));
+        workers.polls("b", at(2), Millis(9000), None, Timestamp(0));
+        workers.polls("c", at(2), Millis(9000), None, Timestamp(0));
         workers.polled("c", Timestamp(0));
-        workers.polls("d", Position { log: 2, sequence: Sequence(9) }, Millis(9000), Timestamp(0));
+        workers.polls("d", Position { log: 2, sequence: Sequence(9) }, Millis(9000), None, Timestamp(0));
         let delivery = workers.delivery(at(3), Timestamp(10_001));
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(delivery.confirmed, names(&["a"]));
@@ -254,15 +323,44 @@ mod tests {
     }
 
     #[test]
+    fn uptake_tells_who_has_a_policy_who_refused_it_and_who_is_behind() {
+        let workers = Workers::new(8, 8);
+        let watch = |generation, refused: Option<&str>| Watch {
+            name: "shop".into(),
+            generation,
+            refused: refused.map(ToOwned::to_owned),
+        };
+        let other = Watch { name: "other".into(), ..watch(7, None) };
+        let long = "x".repeat(9999);
+        for (name, watch) in [
+            ("a", Some(watch(7, None))),
+            ("b", Some(watch(6, None))),
+            ("c", Some(watch(7, Some(&long)))),
+            ("d", Some(watch(6, Some("an older one")))),
+            ("e", Some(other)),
+            ("f", None),
+            ("g", Some(watch(0, None))),
+        ] {
+            workers.polls(name, at(1), Millis(5000), watch.as_ref(), Timestamp(0));
+        }
+        workers.polled("g", Timestamp(0));
+        let uptake = workers.uptake("shop", 7, Timestamp(60_000));
+        assert_eq!((&uptake.current[..], &uptake.silent[..]), (&["a".to_owned()][..], &["g".to_owned()][..]));
+        assert_eq!(uptake.behind, ["b", "d"]);
+        assert_eq!(uptake.refused, [Refusing { worker: "c".into(), why: "x".repeat(WHY_CHARS_MAX) }]);
+        assert_eq!(workers.watched().into_iter().collect::<Vec<_>>(), ["other", "shop"]);
+    }
+
+    #[test]
     fn the_table_is_bounded_and_the_longest_silent_goes() {
         let workers = Workers::new(2, 8);
         for (at_ms, name) in ["a", "b", "c"].iter().enumerate() {
-            workers.polls(name, at(1), Millis(9000), Timestamp(at_ms as u64));
+            workers.polls(name, at(1), Millis(9000), None, Timestamp(at_ms as u64));
             workers.polled(name, Timestamp(at_ms as u64));
         }
         let names: Vec<String> = workers.shown(Timestamp(5)).into_iter().map(|shown| shown.name).collect();
         assert_eq!(names, ["b", "c"]);
-        workers.polls(&"long".repeat(100), at(1), Millis(9000), Timestamp(0));
+        workers.polls(&"long".repeat(100), at(1), Millis(9000), None, Timestamp(0));
         assert_eq!(workers.shown(Timestamp(5)).len(), 2);
     }
 
@@ -273,6 +371,7 @@ mod tests {
             worker: worker.into(),
             counts: counts.iter().map(|(name, grown)| (name.to_string(), *grown)).collect(),
             gauges: vec![("g".into(), gauge)],
+            keys: vec![],
         };
         workers.reports(report("a", &[("x", 1), ("y", 2)], 5), Timestamp(0));
         workers.reports(report("b", &[("x", 3), ("z", 1)], 6), Timestamp(5_000));
@@ -280,5 +379,13 @@ mod tests {
         assert_eq!(counts, [("x".to_owned(), 4), ("y".to_owned(), 2)]);
         assert_eq!((gauges, not_taken), (vec![("g".to_owned(), 11)], 1));
         assert_eq!(workers.reported(Timestamp(6_001)).gauges, [("g".to_owned(), 6)]);
+    }
+
+    #[test]
+    fn how_long_requests_took_is_summed_over_routes() {
+        let of = |route: &str| format!("{DURATION};policy=p;route={route};class=c;host=*.h;outcome=hit;within=5");
+        assert_eq!(summed_as(of("a")), "larder_request_duration_total;policy=p;outcome=hit;within=5");
+        let other = "larder_requests_total;policy=p;route=a;outcome=hit";
+        assert_eq!(summed_as(other.to_owned()), other);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Scheme;
-use larder_core::cluster::message::{Policies, PollAnswer};
+use larder_core::cluster::message::{Policies, PollAnswer, ReportedKey};
 use larder_core::cluster::subscription::{Heard, Subscription};
 use larder_core::cluster::{Call, CallFailure};
 use larder_core::exchange::Effect;
@@ -78,7 +78,7 @@ impl Inner {
         if !Arc::ptr_eq(policy, &self.counting) {
             let before = std::mem::replace(&mut self.counting, policy.clone());
             let own = self.counted.iter().position(|(of, _)| Arc::ptr_eq(of, policy));
-            let tally = own.map(|at| self.counted.swap_remove(at).1).unwrap_or_default();
+            let tally = own.map(|at| self.counted.swap_remove(at).1).unwrap_or_else(|| self.worker.empty_tally());
             let counts = std::mem::replace(&mut self.worker.tally, tally);
             self.counted.push((before, counts));
         }
@@ -91,16 +91,23 @@ impl Inner {
         !self.worker.tally.is_empty() || !self.counted.is_empty() || shadow()
     }
 
-    /// What was counted, by whose rules.
-    pub(crate) fn take_counts(&mut self) -> Vec<(Arc<Policy>, Tally)> {
-        self.put_shadow_by();
-        self.counted.push((self.counting.clone(), std::mem::take(&mut self.worker.tally)));
-        std::mem::take(&mut self.counted)
+    /// Hands on what was counted, by whose rules.
+    pub(crate) fn take_counts(&mut self, mut take: impl FnMut(&Policy, &mut Tally)) {
+        for (policy, mut tally) in std::mem::take(&mut self.counted) {
+            take(&policy, &mut tally);
+        }
+        take(&self.counting, &mut self.worker.tally);
+        if let Some(shadow) = &mut self.worker.shadow {
+            let policy = shadow.policy().clone();
+            take(&policy, &mut shadow.tally);
+        }
     }
 
+    /// A shadow is over: what it has counted stays.
     fn put_shadow_by(&mut self) {
+        let tally = self.worker.empty_tally();
         if let Some(shadow) = &mut self.worker.shadow {
-            self.counted.push((shadow.policy().clone(), std::mem::take(&mut shadow.tally)));
+            self.counted.push((shadow.policy().clone(), std::mem::replace(&mut shadow.tally, tally)));
         }
     }
 
@@ -245,7 +252,7 @@ impl Cache {
     }
 
     /// What has been counted since it was last asked, for the cluster.
-    pub(crate) fn take_counts(&self) -> Vec<(String, u64)> {
+    pub(crate) fn take_counts(&self) -> (Vec<(String, u64)>, Vec<ReportedKey>) {
         self.report();
         self.telemetry.take_counts()
     }
@@ -333,7 +340,7 @@ mod tests {
         assert_eq!(running(&cache), (revision(&two), Some(revision(&three))), "refused");
         let watch = cache.step(|inner, _, _| inner.subscription.as_ref().map(Subscription::watch)).0;
         assert!(watch.is_some_and(|watch| watch.generation == 2 && watch.refused.is_some()));
-        let told: Vec<_> = cache.take_counts().into_iter().filter(|(name, _)| name.contains("refused")).collect();
+        let told: Vec<_> = cache.take_counts().0.into_iter().filter(|(name, _)| name.contains("refused")).collect();
         assert_eq!(told, [("larder_policy_refused_total;policy=shop".to_owned(), 1)]);
         // The application's own changes meanwhile, and is what there is when the cluster has none.
         cache.set_policy(Arc::new(Policy::parse(&three).expect("a policy")));
@@ -372,10 +379,11 @@ mod tests {
             shadow.tally.add(0, Count::ShadowRequest(larder_core::shadow::ShadowOutcome::Hit), 5);
         });
         cache.heard(&answer(2, None, None));
-        let mut counted: Vec<(String, u64)> = cache.take_counts();
+        let mut counted: Vec<(String, u64)> = cache.take_counts().0;
         counted.sort();
-        let requests =
-            |route: &str, by| (format!("larder_requests_total;policy=shop;route={route};class=_defaults;outcome=hit"), by);
+        let requests = |route: &str, by| {
+            (format!("larder_requests_total;policy=shop;route={route};class=_defaults;outcome=hit"), by)
+        };
         let shadow = "larder_shadow_requests_total;policy=shop;route=all;class=_defaults;outcome=hit".to_owned();
         assert_eq!(counted, [requests("_unmatched", 3), requests("all", 30), (shadow, 5)]);
     }

@@ -1,6 +1,7 @@
 //! From the origin's response to the client's.
 
 use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,7 +37,12 @@ where
         Received::Replace(response) => response,
         Received::Pass(edits) => {
             head::edit_fields(&mut parts.headers, &edits);
-            Response::from_parts(parts, Body::passed(body))
+            let body = if bodiless || body.is_end_stream() {
+                Body::passed(body)
+            } else {
+                Body::passed(Counted { body: Box::pin(body), stream })
+            };
+            Response::from_parts(parts, body)
         }
         Received::Capture(Some(edits), writer) => {
             head::edit_fields(&mut parts.headers, &edits);
@@ -104,6 +110,36 @@ fn broken(status: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
+/// A body that passes by, whose bytes are counted when it is over.
+struct Counted<R> {
+    body: R,
+    stream: Stream,
+}
+
+impl<R> http_body::Body for Counted<R>
+where
+    R: http_body::Body<Data = Bytes> + Unpin,
+{
+    type Data = Bytes;
+    type Error = R::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(chunk) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
+            self.stream.received = self.stream.received.saturating_add(chunk.len() as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Carries a body from the origin to the tape, and to the core at its end.
 struct Pump {
     stream: Stream,
@@ -147,6 +183,7 @@ impl Pump {
                 }
             };
             so_far = so_far.saturating_add(chunk.len() as u64);
+            self.stream.received = self.stream.received.saturating_add(chunk.len() as u64);
             if captures {
                 let (verdict, effects) = self.stream.on_body(so_far);
                 effects::carry_out(&self.stream.cache, effects);

@@ -109,6 +109,7 @@
 //! | `larder_cluster_failures_total{reason}` | counter | look-ups at the second level that came to nothing |
 //! | `larder_store_bytes_total` | counter, bytes | bodies sent from the store |
 //! | `larder_refreshes_total` | counter | refreshes begun in the background |
+//! | `larder_refreshes_ahead_total` | counter | the same of what is used often, before it expires (`refresh_ahead`) |
 //! | `larder_invalidations_total` | counter | URLs, tags and prefixes invalidated by writes and response fields |
 //! | `larder_l1_bytes` | gauge, bytes | memory taken by stored responses; with the label `cache` only |
 //!

@@ -31,6 +31,8 @@ pub(crate) struct Stream {
     mailbox: Option<mpsc::UnboundedReceiver<Wake>>,
     /// The cache knows of a mailbox or a tape.
     known: bool,
+    /// Bytes of the response's body that have come and were not counted.
+    pub(crate) received: u64,
 }
 
 /// What is to be done with the request.
@@ -84,7 +86,7 @@ impl Stream {
         if let Some(answered) = exchange.take_answered() {
             head::spare(answered);
         }
-        let mut stream = Self { cache: cache.clone(), exchange, id, mailbox: None, known: false };
+        let mut stream = Self { cache: cache.clone(), exchange, id, mailbox: None, known: false, received: 0 };
         let (step, effects) = stream.next(decided, effects);
         (stream, step, effects)
     }
@@ -210,13 +212,15 @@ impl Stream {
 
     /// The stream is over for the cache, whatever its client still gets.
     pub(crate) fn close(&mut self) {
-        let Self { cache, exchange, id, known, .. } = self;
-        if !*known && exchange.is_over() {
+        let Self { cache, exchange, id, known, received, .. } = self;
+        if !*known && exchange.is_over() && *received == 0 {
             return;
         }
         *known = false;
         let ((), effects) = cache.step(|inner, _, out| {
-            exchange.on_close(inner.worker_for(exchange.policy()), out);
+            let worker = inner.worker_for(exchange.policy());
+            exchange.on_received(std::mem::take(received), worker);
+            exchange.on_close(worker, out);
             inner.forget(*id);
         });
         effects::carry_out(cache, effects);

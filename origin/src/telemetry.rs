@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use larder_core::cluster::message::ReportedKey;
 use larder_core::policy::Policy;
-use larder_core::tally::Count;
+#[cfg(feature = "metrics")]
+use larder_core::tally::{Bucket, Outcome};
+use larder_core::tally::{Count, Tally, labels, over_routes, series};
 use larder_core::time::{Millis, Timestamp};
 
 use crate::cache::Inner;
@@ -17,13 +20,22 @@ use crate::cache::Inner;
 const EVERY: Millis = Millis(1000);
 /// Series that wait for the cluster; what more there is, is in the application's own metrics.
 const SERIES_MAX: usize = 4096;
+/// URLs that wait for the cluster.
+const KEYS_MAX: usize = 256;
 
 pub(crate) struct Telemetry {
     #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "a label of metrics"))]
     cache: &'static str,
     /// When it was last reported, in milliseconds. Whoever looks has the worker to itself.
     last: AtomicU64,
-    for_cluster: Mutex<BTreeMap<String, u64>>,
+    for_cluster: Mutex<ForCluster>,
+}
+
+/// What waits for the cluster.
+#[derive(Default)]
+struct ForCluster {
+    counts: BTreeMap<String, u64>,
+    keys: Vec<ReportedKey>,
 }
 
 impl Telemetry {
@@ -31,7 +43,7 @@ impl Telemetry {
         Self { cache, last: AtomicU64::new(0), for_cluster: Mutex::default() }
     }
 
-    fn for_cluster(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+    fn for_cluster(&self) -> MutexGuard<'_, ForCluster> {
         self.for_cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -46,22 +58,42 @@ impl Telemetry {
     pub(crate) fn report(&self, now: Timestamp, inner: &mut Inner, for_cluster: bool) {
         let mut known = self.for_cluster();
         self.last.store(now.0, Ordering::Relaxed);
-        for (policy, mut tally) in inner.take_counts() {
-            for (rules, count, sum) in tally.take() {
-                #[cfg(feature = "metrics")]
-                self.count(&policy, rules, count, sum);
-                if for_cluster {
-                    note(&mut known, series(&policy, rules, count), sum);
-                }
-            }
-        }
+        inner.take_counts(|policy, tally| self.take_up(policy, tally, &mut known, for_cluster));
         #[cfg(feature = "metrics")]
         self.gauges(inner);
     }
 
+    /// What was counted by a policy's rules.
+    fn take_up(&self, policy: &Policy, tally: &mut Tally, known: &mut ForCluster, for_cluster: bool) {
+        for (rules, count, sum) in tally.take() {
+            #[cfg(feature = "metrics")]
+            self.count(policy, rules, count, sum);
+            if for_cluster {
+                let name = series(policy, rules, count);
+                // A report that is full had better have what was counted, and how long requests took summed over routes.
+                let is_crowded = known.counts.len() >= SERIES_MAX / 2 && !known.counts.contains_key(&name);
+                let name = if is_crowded && matches!(count, Count::Took(..)) { over_routes(&name) } else { name };
+                known.note(name, sum);
+            }
+        }
+        let keys = tally.take_keys();
+        if for_cluster {
+            let room = KEYS_MAX.saturating_sub(known.keys.len());
+            known.keys.extend(keys.into_iter().take(room).map(|key| ReportedKey {
+                labels: labels(policy, key.rules),
+                url: key.url,
+                requests: key.requests,
+                hits: key.hits,
+            }));
+        }
+    }
+
     #[cfg(feature = "metrics")]
     fn count(&self, policy: &Policy, rules: usize, count: Count, sum: u64) {
-        let (name, label) = count.series();
+        if let Count::Took(outcome, bucket) = count {
+            return self.count_duration(policy, outcome, bucket, sum);
+        }
+        let (name, own) = count.parts();
         let rules = policy.routes().nth(rules).map_or(policy.unmatched(), |route| route.rules);
         let mut labels = vec![
             metrics::Label::new("cache", self.cache),
@@ -69,8 +101,23 @@ impl Telemetry {
             metrics::Label::new("route", rules.route.clone()),
             metrics::Label::new("class", rules.class.clone()),
         ];
-        labels.extend(label.map(|(name, value)| metrics::Label::new(name, value)));
-        metrics::counter!(format!("larder_{name}_total"), labels).increment(sum);
+        labels.extend(own.into_iter().flatten().map(|(name, value)| metrics::Label::new(name, value)));
+        metrics::counter!(name, labels).increment(sum);
+    }
+
+    /// Adds to every bucket whose bound is not shorter. By policy and outcome only, as in the plugin.
+    #[cfg(feature = "metrics")]
+    fn count_duration(&self, policy: &Policy, outcome: Outcome, bucket: Bucket, sum: u64) {
+        for longer in Bucket::all().filter(|longer| *longer >= bucket) {
+            let le = longer.bound().map_or("+Inf".to_owned(), |bound| bound.0.to_string());
+            let labels = vec![
+                metrics::Label::new("cache", self.cache),
+                metrics::Label::new("policy", policy.name.clone()),
+                metrics::Label::new("outcome", outcome.as_str()),
+                metrics::Label::new("le", le),
+            ];
+            metrics::counter!("larder_request_duration_milliseconds_bucket", labels).increment(sum);
+        }
     }
 
     #[cfg(feature = "metrics")]
@@ -99,41 +146,32 @@ impl Telemetry {
         metrics::counter!("larder_policy_refused_total", "cache" => self.cache, "policy" => policy.to_owned())
             .increment(1);
         if for_cluster {
-            note(&mut self.for_cluster(), format!("larder_policy_refused_total;policy={}", clean(policy)), 1);
+            let clean = policy.replace(|c: char| c == ';' || c.is_control(), "_");
+            self.for_cluster().note(format!("larder_policy_refused_total;policy={clean}"), 1);
         }
     }
 
     /// What has been reported since this was last asked.
-    pub(crate) fn take_counts(&self) -> Vec<(String, u64)> {
-        std::mem::take(&mut *self.for_cluster()).into_iter().collect()
+    pub(crate) fn take_counts(&self) -> (Vec<(String, u64)>, Vec<ReportedKey>) {
+        let ForCluster { counts, keys } = std::mem::take(&mut *self.for_cluster());
+        (counts.into_iter().collect(), keys)
     }
 
     /// It did not arrive.
     pub(crate) fn give_back(&self, counts: Vec<(String, u64)>) {
         let mut known = self.for_cluster();
         for (name, sum) in counts {
-            let known = known.entry(name).or_default();
+            let known = known.counts.entry(name).or_default();
             *known = known.saturating_add(sum);
         }
     }
 }
 
-fn note(known: &mut BTreeMap<String, u64>, name: String, sum: u64) {
-    if known.len() < SERIES_MAX || known.contains_key(&name) {
-        let known = known.entry(name).or_default();
-        *known = known.saturating_add(sum);
+impl ForCluster {
+    fn note(&mut self, name: String, sum: u64) {
+        if self.counts.len() < SERIES_MAX || self.counts.contains_key(&name) {
+            let known = self.counts.entry(name).or_default();
+            *known = known.saturating_add(sum);
+        }
     }
-}
-
-fn clean(text: &str) -> String {
-    text.replace(|c: char| c == ';' || c.is_control(), "_")
-}
-
-/// As the plugin's reports have it.
-fn series(policy: &Policy, rules: usize, count: Count) -> String {
-    let (name, label) = count.series();
-    let rules = policy.routes().nth(rules).map_or(policy.unmatched(), |route| route.rules);
-    let (policy, route, class) = (clean(&policy.name), clean(&rules.route), clean(&rules.class));
-    let label = label.map(|(name, value)| format!(";{name}={value}")).unwrap_or_default();
-    format!("larder_{name}_total;policy={policy};route={route};class={class}{label}")
 }

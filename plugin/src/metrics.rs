@@ -2,13 +2,15 @@
 //!
 //! Labels ride in the names (`larder_requests_total;policy=shop;route=items;class=catalog;outcome=hit`); `stats_tags` of the
 //! bootstrap files make Prometheus labels of them. Metrics are defined when they are first counted. Counters are of the
-//! whole Envoy; the gauges of memory are one per worker.
+//! whole Envoy; the gauges of memory are one per worker. How long requests took is by policy and outcome only, in cumulative
+//! buckets (`larder_request_duration_milliseconds_bucket;policy=shop;outcome=hit;le=5`): some hundred counters, whatever the
+//! number of routes. By route, it is in what goes to the cluster.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use larder_core::policy::rules::Rules;
-use larder_core::tally::{Count, Tally};
+use larder_core::cluster::message::ReportedKey;
+use larder_core::tally::{Bucket, Count, Outcome, Tally, labels, over_routes, series};
 use larder_core::{Policy, Worker};
 
 use crate::raw::{self, Metric};
@@ -18,6 +20,7 @@ thread_local! {
     static DEFINED: RefCell<BTreeMap<String, u32>> = const { RefCell::new(BTreeMap::new()) };
     static UNCLEAN: Cell<u64> = const { Cell::new(0) };
     static REPORTED: RefCell<BTreeMap<String, u64>> = const { RefCell::new(BTreeMap::new()) };
+    static KEYS: RefCell<Vec<ReportedKey>> = const { RefCell::new(Vec::new()) };
     static GAUGES: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
@@ -45,12 +48,26 @@ fn send_all(policy: &Policy, tally: &mut Tally, for_cluster: bool) {
         return;
     }
     for (index, count, sum) in tally.take() {
-        let rules = policy.routes().nth(index).map_or(policy.unmatched(), |route| route.rules);
-        let name = name(policy, rules, count);
-        add(&name, sum);
-        if for_cluster {
-            report(&name, sum);
+        match count {
+            Count::Took(outcome, bucket) => add_duration(policy, outcome, bucket, sum),
+            _ => add(&name(policy, index, count), sum),
         }
+        if for_cluster {
+            let name = series(policy, index, count);
+            match count {
+                Count::Took(..) if is_crowded(&name) => report(&over_routes(&name), sum),
+                _ => report(&name, sum),
+            }
+        }
+    }
+    let keys = tally.take_keys();
+    if for_cluster {
+        report_keys(keys.into_iter().map(|key| ReportedKey {
+            labels: labels(policy, key.rules),
+            url: key.url,
+            requests: key.requests,
+            hits: key.hits,
+        }));
     }
 }
 
@@ -70,6 +87,9 @@ pub fn set_version(policy: &str, version: u64) {
 /// Series that a report carries; what more there is, is in Envoy's own counters.
 const SERIES_MAX: usize = 4096;
 
+/// URLs that a report carries.
+const KEYS_MAX: usize = 256;
+
 /// Notes a count for the cluster.
 pub fn report(name: &str, sum: u64) {
     REPORTED.with_borrow_mut(|reported| {
@@ -81,9 +101,24 @@ pub fn report(name: &str, sum: u64) {
     });
 }
 
+/// Whether a report is so full that how long requests took is better summed over routes than what was counted left out.
+fn is_crowded(name: &str) -> bool {
+    REPORTED.with_borrow(|reported| reported.len() >= SERIES_MAX / 2 && !reported.contains_key(name))
+}
+
+/// Notes URLs for the cluster. What was noted before and has not been taken stays, as far as there is room.
+fn report_keys(keys: impl Iterator<Item = ReportedKey>) {
+    KEYS.with_borrow_mut(|noted| noted.extend(keys.take(KEYS_MAX.saturating_sub(noted.len()))));
+}
+
 /// What was noted since this was last asked.
 pub fn take_report() -> Vec<(String, u64)> {
     REPORTED.take().into_iter().collect()
+}
+
+/// The URLs that were noted since this was last asked.
+pub fn take_keys() -> Vec<ReportedKey> {
+    KEYS.take()
 }
 
 /// The gauges of this VM.
@@ -100,14 +135,26 @@ pub fn send_gauges() {
     set(&format!("larder_l1_keys;worker={number}"), keys);
 }
 
-fn name(policy: &Policy, rules: &Rules, count: Count) -> String {
-    let (name, label) = count.series();
-    let (policy, route, class) = (clean(&policy.name), clean(&rules.route), clean(&rules.class));
-    let mut text = format!("larder_{name}_total;policy={policy};route={route};class={class}");
-    if let Some((label, value)) = label {
+/// The name of a counter of Envoy. Hosts follow from the route: they would only make the name longer.
+fn name(policy: &Policy, rules: usize, count: Count) -> String {
+    let (name, own) = count.parts();
+    let labels = labels(policy, rules);
+    let labels = labels.split_once(";host=").map_or(labels.as_str(), |(labels, _)| labels);
+    let mut text = format!("{name}{labels}");
+    for (label, value) in own.into_iter().flatten() {
         text.push_str(&format!(";{label}={value}"));
     }
     text
+}
+
+/// Adds to every bucket whose bound is not shorter.
+fn add_duration(policy: &Policy, outcome: Outcome, bucket: Bucket, sum: u64) {
+    let policy = clean(&policy.name);
+    for longer in Bucket::all().filter(|longer| *longer >= bucket) {
+        let le = longer.bound().map_or("+Inf".to_owned(), |bound| bound.0.to_string());
+        let outcome = outcome.as_str();
+        add(&format!("larder_request_duration_milliseconds_bucket;policy={policy};outcome={outcome};le={le}"), sum);
+    }
 }
 
 /// A name as part of a stat's name: `;` separates labels.

@@ -31,6 +31,8 @@ pub struct Stream {
     cache: Option<SharedCache>,
     exchange: Exchange,
     phase: Phase,
+    /// Bytes of the response's body that have come.
+    received: usize,
     /// The cluster of the route that the request was taken off, for a node.
     origin: String,
 }
@@ -59,7 +61,7 @@ enum Phase {
 impl Stream {
     fn new(id: u32, plugin: Rc<Plugin>) -> Self {
         let exchange = Exchange::new(plugin.policy.clone(), StreamId(u64::from(id)));
-        Self { id, plugin, cache: None, exchange, phase: Phase::Request, origin: String::new() }
+        Self { id, plugin, cache: None, exchange, phase: Phase::Request, received: 0, origin: String::new() }
     }
 
     /// Whose effects this stream's are; none before its request came.
@@ -223,6 +225,11 @@ impl Stream {
     }
 
     fn body_came(&mut self, size: usize, end: bool, out: &mut Vec<Effect>) -> (Action, Option<Timestamp>) {
+        self.received = match self.phase {
+            // All that Envoy holds, which is all that has come.
+            Phase::HeldBody { .. } => self.received.max(size),
+            _ => self.received.saturating_add(size),
+        };
         match std::mem::replace(&mut self.phase, Phase::Nothing) {
             Phase::HeldBody { .. } => {
                 let now = vm::now();
@@ -350,7 +357,9 @@ impl Stream {
         self.phase = Phase::Nothing;
         if let Some(cache) = self.cache.clone() {
             let mut cache = cache.borrow_mut();
-            self.exchange.on_close(cache.worker_for(&self.plugin), out);
+            let worker = cache.worker_for(&self.plugin);
+            self.exchange.on_received(std::mem::take(&mut self.received) as u64, worker);
+            self.exchange.on_close(worker, out);
         }
     }
 }

@@ -7,6 +7,7 @@ mod conformance;
 mod demo;
 mod envoy;
 mod http;
+mod page;
 mod paths;
 mod ports;
 mod process;

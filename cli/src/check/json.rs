@@ -26,7 +26,8 @@ fn file(checked: &Checked) -> Value {
     })
 }
 
-fn finding(finding: &Finding) -> Value {
+/// One finding.
+pub fn finding(finding: &Finding) -> Value {
     json!({
         "level": finding.level.word(),
         "id": finding.id,

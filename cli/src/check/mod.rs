@@ -8,6 +8,8 @@ mod levels;
 mod show;
 
 use clap::Args;
+#[cfg(feature = "test")]
+use larder_core::policy::PolicyErrors;
 use larder_core::policy::lint::{self, LINTS};
 
 pub use self::finding::Finding;
@@ -64,6 +66,20 @@ pub struct Totals {
     warnings: usize,
     notes: usize,
     unread: usize,
+}
+
+/// Errors in the text of another file that core reads, shown as a policy's are.
+#[cfg(feature = "test")]
+pub fn shown(name: &str, text: &str, errors: &PolicyErrors, paint: Paint) -> String {
+    let findings = Finding::of_errors(text, errors);
+    let (name, text) = (name.to_owned(), text.to_owned());
+    show::findings(&Checked { name, text, findings, left_out: errors.left_out(), unread: None }, paint)
+}
+
+/// The same for programs.
+#[cfg(feature = "test")]
+pub fn findings_json(text: &str, errors: &PolicyErrors) -> Vec<serde_json::Value> {
+    Finding::of_errors(text, errors).iter().map(json::finding).collect()
 }
 
 /// Checks.

@@ -15,21 +15,25 @@ const BEFORE_BYTES: usize = 80;
 
 /// Everything, and what it comes to.
 pub fn text(checked: &[Checked], totals: Totals, paint: Paint) -> String {
+    let mut text: String = checked.iter().map(|file| findings(file, paint)).collect();
+    text.push_str(&summary(checked, totals, paint));
+    text
+}
+
+/// What was found in a file.
+pub fn findings(file: &Checked, paint: Paint) -> String {
     let renderer = if paint.is_on() { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
-    for file in checked {
-        for finding in &file.findings {
-            text.push_str(&renderer.render(&[group(file, finding)]));
-            text.push_str("\n\n");
-        }
-        if file.left_out > 0 {
-            text.push_str(&format!("{}: {} more errors are not shown\n\n", file.name, file.left_out));
-        }
-        if let Some(unread) = &file.unread {
-            text.push_str(&format!("{}: {unread}\n\n", paint.bad("error")));
-        }
+    for finding in &file.findings {
+        text.push_str(&renderer.render(&[group(file, finding)]));
+        text.push_str("\n\n");
     }
-    text.push_str(&summary(checked, totals, paint));
+    if file.left_out > 0 {
+        text.push_str(&format!("{}: {} more errors are not shown\n\n", file.name, file.left_out));
+    }
+    if let Some(unread) = &file.unread {
+        text.push_str(&format!("{}: {unread}\n\n", paint.bad("error")));
+    }
     text
 }
 

@@ -1,8 +1,10 @@
 //! The `larder` command, run as people and supervisors run it.
 
 mod node;
+mod policy;
 mod proxy;
 mod purge;
 mod restart;
 mod stats;
 mod support;
+mod warm;

@@ -33,6 +33,12 @@ fn what_is_wrong_is_named() {
         (&["node", "--tokens", "/nowhere/tokens"], 1, "/nowhere/tokens"),
         (&["node", "--config", "/nowhere/config"], 1, "/nowhere/config"),
         (&["node", "--policy", "/nowhere/policy"], 1, "/nowhere/policy"),
+        (&["node", "--policies", "papyrus:"], 1, "papyrus"),
+        (&["policy", "push", "/nowhere/policy"], 1, "/nowhere/policy"),
+        (&["policy", "rollback", "../shop"], 2, "no name of a policy"),
+        (&["policy", "show", "shop", "--version", "x"], 2, "write 3, active or shadow"),
+        (&["policy", "shadow", "shop", "--stop", "--promote"], 2, "cannot be used with"),
+        (&["policy", "list", "--node", "http://127.0.0.1:1"], 1, "127.0.0.1:1"),
         (&["node", "--policy", "tests/command/node.rs"], 1, "tests/command/node.rs is no policy"),
         (&["node", "--analytics", "tests/command/node.rs"], 1, "tests/command/node.rs"),
         (&["purge"], 2, "Usage"),
@@ -54,6 +60,8 @@ fn the_log_goes_with_the_store() {
     let node = Running::start(&["--store", &store]);
     assert_eq!((&node.said["store"], &node.said["log"]), (&"disk".into(), &"disk".into()));
     assert!(folder.path().join("entries.log").exists());
+    assert_eq!(node.said["policies"], "disk");
+    assert!(folder.path().join("entries.policies").exists());
 }
 
 #[test]

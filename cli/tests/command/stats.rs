@@ -10,7 +10,8 @@ fn hit_ratios_come_from_what_workers_report() {
     let count = |outcome: &str, number| {
         (format!("larder_requests_total;policy=shop;route=items;class=catalog;outcome={outcome}"), number)
     };
-    let report = Report { worker: "w".into(), counts: vec![count("hit", 3), count("miss", 1)], gauges: vec![] };
+    let report =
+        Report { worker: "w".into(), counts: vec![count("hit", 3), count("miss", 1)], gauges: vec![], keys: vec![] };
     assert_eq!(node.ask::<_, StoreAnswer>(Report::PATH, &report), StoreAnswer::Done);
     let stats = json(&node.run(&["stats", "--json"]));
     assert_eq!((&stats["hit_ratio"]["all"]["requests"], &stats["hit_ratio"]["all"]["hits"]), (&4.into(), &3.into()));

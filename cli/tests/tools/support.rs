@@ -50,7 +50,12 @@ pub fn json(output: &Output) -> Value {
 
 /// Holds a text against `golden/NAME`.
 pub fn golden(name: &str, got: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/golden").join(name);
+    golden_in("tests/tools/golden", name, got);
+}
+
+/// Holds a text against a file of another folder.
+pub fn golden_in(folder: &str, name: &str, got: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(name);
     if std::env::var_os("LARDER_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         std::fs::write(&path, got).expect("written");

@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod age;
+pub mod ahead;
 pub mod client;
 pub mod conditional;
 pub mod freshen;

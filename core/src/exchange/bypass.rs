@@ -55,7 +55,7 @@ impl Exchange {
             }
         }
         let Bypassed { request, rules, params, reason, behind_edge, .. } = bypassed;
-        worker.tally.add(rules.index, Count::Request(Outcome::Bypass), 1);
+        worker.tally.answered(rules.index, Outcome::Bypass, now.since(self.begun));
         worker.tally.add(rules.index, Count::Bypass(reason), 1);
         let forwarded = if matches!(reason, Bypass::UnsafeMethod | Bypass::Method) { "method" } else { "bypass" };
         let status = CacheStatus { detail: Some(reason.as_str().into()), ..miss(worker.name, forwarded) };

@@ -5,7 +5,7 @@
 //! fit waits for the end, as without.
 
 use super::receive::Receiving;
-use super::request::{Found, Stored, count_reply, hit};
+use super::request::{Found, Stored, hit};
 use super::storing::{self, Context, Whole};
 use super::verdict::{Effect, RequestVerdict};
 use super::{Asked, Exchange, State, reply, wake_all};
@@ -59,7 +59,7 @@ impl Exchange {
         let left = i64::from(lifetime.fresh_for.get()) - i64::from(age.get());
         let status = CacheStatus { collapsed: true, ..hit(worker.name, left) };
         let reply = reply::from_stored(&asked.request, &variant, now, status);
-        count_reply(asked.rules.index, Outcome::Collapsed, &reply, worker);
+        self.count_reply(now, asked, Outcome::Collapsed, &reply, worker);
         self.shade(now, asked, &variant, Seen::Elsewhere(None), worker);
         self.state = State::Nothing;
         Some(if reply.status == variant.entry.facts().status {

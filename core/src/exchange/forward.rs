@@ -11,7 +11,7 @@ use crate::field::cache_status::CacheStatus;
 use crate::flights::{Part, Wake};
 use crate::purge::Standing;
 use crate::shelf::Variant;
-use crate::tally::{Count, Outcome};
+use crate::tally::Outcome;
 use crate::time::Timestamp;
 use crate::worker::Worker;
 
@@ -84,7 +84,7 @@ impl Exchange {
         let Onward { asked, stale, forwarded, detail, wake } = onward;
         // RFC 9111 5.2.1.7: answered from the store or with 504.
         if CacheControl::of_request(&asked.request.fields).only_if_cached {
-            worker.tally.add(asked.rules.index, Count::Request(Outcome::Refused), 1);
+            self.count(now, &asked, Outcome::Refused, worker);
             self.state = State::Nothing;
             self.shade_unknown(worker);
             let status = CacheStatus { detail: Some("only-if-cached".into()), ..miss(worker.name, forwarded) };

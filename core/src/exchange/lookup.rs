@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::forward::{Licence, Onward};
+use super::refresh;
 use super::request::{Found, Stored, Weighed};
 use super::served::Served;
 use super::verdict::{Effect, RequestVerdict};
@@ -51,11 +52,7 @@ pub(super) struct Held {
 impl Held {
     /// Fresh by the policy in force, whole and not purged.
     pub fn is_fresh(&self, now: Timestamp, worker: &Worker) -> bool {
-        let facts = self.variant.entry.facts();
-        let covered = worker.purges.covers(&facts.url, self.variant.entry.tags(), self.variant.standing);
-        let age = age::current_age(&facts.times, now);
-        let fresh = |lifetime| reuse::reuse(&lifetime, age, covered, None) == Reuse::Fresh;
-        self.kept_back.is_none() && self.variant.judged.lifetime.is_some_and(fresh)
+        self.kept_back.is_none() && refresh::is_fresh(&self.variant, now, worker)
     }
 }
 
@@ -140,6 +137,7 @@ impl Exchange {
                             return verdict;
                         }
                         Weighed::Answer(verdict, Some(stale)) => {
+                            // It answers them all, stale or fresh.
                             wake_all(worker.flights.land(&onward.asked.keyed.key, self.id), out);
                             // Where another holds the lease, that one refreshes.
                             if answer.lease != Lease::Busy {

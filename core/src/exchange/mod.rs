@@ -3,8 +3,8 @@
 //! A host calls, in this order and each at most once unless said otherwise:
 //! [`Exchange::on_request`]; [`Exchange::on_wake`] after a `Wait`, when an effect names this stream;
 //! [`Exchange::on_response`] after a `Forward`; [`Exchange::on_body`] as the body grows, any number of times, and
-//! [`Exchange::on_end`] when it is complete, after a `Hold` or a `Pass` that captures; [`Exchange::on_close`] always,
-//! when the stream is over for whatever reason. Each returns one verdict; effects go to the sink. Bodies stay with the
+//! [`Exchange::on_end`] when it is complete, after a `Hold` or a `Pass` that captures; [`Exchange::on_received`] for every
+//! body that comes, captured or not; [`Exchange::on_close`] always, when the stream is over for whatever reason. Each returns one verdict; effects go to the sink. Bodies stay with the
 //! host until `on_end`. A host that calls out of order gets verdicts that pass everything through and store nothing.
 
 mod bypass;
@@ -36,6 +36,7 @@ pub use refresh::{Answer, Refresh, RefreshStep};
 pub use reply::{CACHE_NAME, from_stored};
 pub(crate) use response::times_of;
 pub use share::purge as invalidation;
+pub use storing::group_tag;
 pub(crate) use storing::tags as tags_of;
 pub use verdict::{
     BodyVerdict, Edit, Edits, Effect, EndVerdict, Invalidation, Reply, ReplyBody, RequestVerdict, ResponseVerdict,
@@ -50,7 +51,7 @@ use crate::cluster::message::Release;
 use crate::decide::admit::{self, Bypass};
 use crate::decide::identity::{self, Identity};
 use crate::edge::{MARK, TAGS};
-use crate::fields::{RequestHead, ResponseHead};
+use crate::fields::{RequestHead, ResponseHead, Source};
 use crate::flights::{Part, StreamId, Wake};
 use crate::key::{self, Keyed};
 use crate::policy::Policy;
@@ -59,6 +60,7 @@ use crate::policy::template::Params;
 use crate::purge::Standing;
 use crate::shadow::Watched;
 use crate::shelf::{Shelf, Variant};
+use crate::tally::{Count, Outcome};
 use crate::time::{Millis, Timestamp};
 use crate::worker::Worker;
 
@@ -71,6 +73,10 @@ pub struct Exchange {
     answered: Option<RequestHead>,
     /// Where a policy runs in the shadow of this one.
     shadow: Option<Box<Watched>>,
+    /// When the request's head came.
+    begun: Timestamp,
+    /// Under which rules the origin's body counts, where the response is the origin's.
+    from_origin: Option<usize>,
 }
 
 /// States are named for what is awaited.
@@ -154,7 +160,7 @@ pub(crate) fn keyed(rules: &Rules, request: &RequestHead, shelf: &Shelf) -> Keye
 impl Exchange {
     /// A new request under a policy. The host numbers its streams; a number is not reused while a stream waits.
     pub fn new(policy: Arc<Policy>, id: StreamId) -> Self {
-        Self { policy, id, state: State::Request, answered: None, shadow: None }
+        Self { policy, id, state: State::Request, answered: None, shadow: None, begun: Timestamp(0), from_origin: None }
     }
 
     /// The policy it is under.
@@ -173,6 +179,7 @@ impl Exchange {
         if !matches!(self.state, State::Request) {
             return RequestVerdict::Forward(Edits::new());
         }
+        self.begun = now;
         let matched = self.policy.route(&head);
         let (rules, params) = (matched.rules, matched.params);
         if let Some(verdict) = self.purge(now, &head, &rules, worker, out) {
@@ -300,6 +307,13 @@ impl Exchange {
     ) -> ResponseVerdict {
         let tagged = head.fields.has(TAGS);
         let shaded = self.shadow.as_ref().map(|_| head.clone());
+        if head.source == Source::Origin {
+            self.from_origin = match &self.state {
+                State::BypassedResponse(bypassed) => Some(bypassed.rules.index),
+                State::Response(fetch) => Some(fetch.asked.rules.index),
+                _ => None,
+            };
+        }
         let mut verdict = match std::mem::replace(&mut self.state, State::Nothing) {
             State::BypassedResponse(bypassed) => self.bypassed_response(now, *bypassed, head, worker, out),
             State::Response(fetch) => self.fetched(now, *fetch, head, worker, out),
@@ -331,6 +345,35 @@ impl Exchange {
             self.shade_end(None, worker);
         }
         verdict
+    }
+
+    /// So many more bytes of the response's body have come, whatever becomes of them: for counting, where they are the origin's. May be
+    /// called for all of them at once, before [`Exchange::on_close`] or after it.
+    pub fn on_received(&mut self, bytes: u64, worker: &mut Worker) {
+        if let Some(rules) = self.from_origin {
+            worker.tally.add(rules, Count::BytesFromOrigin, bytes);
+        }
+    }
+
+    /// A request that takes part in the cache is answered.
+    fn count(&self, now: Timestamp, asked: &Asked, outcome: Outcome, worker: &mut Worker) {
+        let rules = &asked.rules;
+        worker.tally.answered(rules.index, outcome, now.since(self.begun));
+        // What is one user's is not for a list that others see.
+        if outcome.is_shared() && rules.key.user.is_empty() {
+            worker.tally.asked_for(&asked.keyed, rules.index, outcome.is_hit());
+        }
+    }
+
+    /// A request is answered by what is stored.
+    fn count_reply(&self, now: Timestamp, asked: &Asked, outcome: Outcome, reply: &Reply, worker: &mut Worker) {
+        self.count(now, asked, outcome, worker);
+        if reply.status == 304 {
+            worker.tally.add(asked.rules.index, Count::NotModified, 1);
+        }
+        if !reply.head_only {
+            worker.tally.add(asked.rules.index, Count::BytesFromStore, reply.body().len() as u64);
+        }
     }
 
     /// The response is complete; `body` is what was captured.

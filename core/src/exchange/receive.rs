@@ -145,9 +145,8 @@ impl Exchange {
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) -> ResponseVerdict {
-        if receiving.asked.is_some() {
-            let outcome = response::outcome(receiving.storing.is_some());
-            worker.tally.add(receiving.rules.index, Count::Request(outcome), 1);
+        if let Some(asked) = &receiving.asked {
+            self.count(now, asked, response::outcome(receiving.storing.is_some()), worker);
         }
         if receiving.response.ends {
             let made = receiving.make_etag(&[]).filter(|_| receiving.request.method == "GET");

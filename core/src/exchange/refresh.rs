@@ -1,9 +1,11 @@
-//! A background refresh: stale-while-revalidate's other half (RFC 5861 3). Conditional where the origin gave a validator.
+//! A background refresh: stale-while-revalidate's other half (RFC 5861 3), or that of a response which is used often, ahead of its
+//! end. Conditional where the origin gave a validator.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::lookup::Held;
 use super::request::forwarded_fields;
 use super::response::{times_of, wants_etag};
 use super::storing::{self, Context, Whole};
@@ -12,8 +14,9 @@ use super::{Asked, lookup, share};
 use crate::cluster::leases::{Lease, LeaseId};
 use crate::cluster::message::Release;
 use crate::cluster::{Call, CallFailure};
-use crate::decide::conditional;
+use crate::decide::reuse::{self, Reuse};
 use crate::decide::store::{self, Candidate};
+use crate::decide::{age, conditional};
 use crate::edge::MARK;
 use crate::entry::{etag, wire};
 use crate::field::cache_control::CacheControl;
@@ -42,6 +45,8 @@ pub struct Refresh {
     known_there: bool,
     /// The cluster is to be asked first whether another has refreshed it.
     asks: bool,
+    /// What is refreshed is fresh yet.
+    ahead: bool,
 }
 
 /// What comes next.
@@ -97,8 +102,14 @@ impl Refresh {
         let asked = Asked { request: RequestHead { method: "GET".to_owned(), ..asked.request.clone() }, ..asked };
         let standing = worker.purges.now();
         let asks = lease == 0 && worker.cluster.as_mut().is_some_and(|cluster| cluster.breaker.permits(now));
+        let ahead = is_fresh(stale, now, worker);
         let (stale, known_there) = (stale.clone(), lease != 0);
-        Self { request, policy, asked, stale, validating, sent: now, standing, lease, known_there, asks }
+        Self { request, policy, asked, stale, validating, sent: now, standing, lease, known_there, asks, ahead }
+    }
+
+    /// Whether what is refreshed is fresh yet.
+    pub(super) const fn is_ahead(&self) -> bool {
+        self.ahead
     }
 
     /// The policy it is under.
@@ -133,7 +144,10 @@ impl Refresh {
         self.standing = worker.purges.at_least(answer.position);
         self.sent = now;
         let key = asked.keyed.key.clone();
-        if let Some(there) = there.filter(|there| there.is_fresh(now, worker)) {
+        let received = |variant: &Variant| variant.entry.facts().times.response;
+        // What is there and fresh is no news where that is what is to be refreshed.
+        let is_news = |there: &Held| !self.ahead || received(&there.variant) > received(&self.stale);
+        if let Some(there) = there.filter(|there| is_news(there) && there.is_fresh(now, worker)) {
             lookup::keep(asked, &there.variant, worker);
             worker.flights.end_refresh(&key);
             if let Lease::Granted(lease) = answer.lease {
@@ -141,12 +155,14 @@ impl Refresh {
             }
             return RefreshStep::Done;
         }
+        let is_known = || {
+            let label = found.and_then(|found| wire::label(&found.record).ok());
+            label.is_some_and(|label| label.received == received(&self.stale))
+        };
         match answer.lease {
             Lease::Granted(lease) => {
                 self.lease = lease;
-                let received = |variant: &Variant| variant.entry.facts().times.response;
-                let label = found.and_then(|found| wire::label(&found.record).ok());
-                self.known_there = label.is_some_and(|label| label.received == received(&self.stale));
+                self.known_there = is_known();
                 RefreshStep::Fetch
             }
             Lease::Busy => {
@@ -154,7 +170,10 @@ impl Refresh {
                 worker.flights.defer_refresh(&key, now.plus(RETRY_AFTER));
                 RefreshStep::Done
             }
-            Lease::None | Lease::Uncacheable => RefreshStep::Fetch,
+            Lease::None | Lease::Uncacheable => {
+                self.known_there = is_known();
+                RefreshStep::Fetch
+            }
         }
     }
 
@@ -162,6 +181,9 @@ impl Refresh {
     pub fn finish(self, now: Timestamp, answer: Answer<'_>, worker: &mut Worker, out: &mut Vec<Effect>) {
         let key = self.asked.keyed.key.clone();
         worker.flights.end_refresh(&key);
+        if let Answer::Response(_, body) = &answer {
+            worker.tally.add(self.asked.rules.index, Count::BytesFromOrigin, body.len() as u64);
+        }
         let (head, body) = match answer {
             Answer::Response(head, body) if head.status < 500 => (head, body),
             _ => {
@@ -221,4 +243,12 @@ impl Refresh {
             }
         }
     }
+}
+
+/// Fresh by the policy in force, and not purged.
+pub(super) fn is_fresh(variant: &Variant, now: Timestamp, worker: &Worker) -> bool {
+    let facts = variant.entry.facts();
+    let covered = worker.purges.covers(&facts.url, variant.entry.tags(), variant.standing);
+    let age = age::current_age(&facts.times, now);
+    variant.judged.lifetime.is_some_and(|lifetime| reuse::reuse(&lifetime, age, covered, None) == Reuse::Fresh)
 }

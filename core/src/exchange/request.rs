@@ -2,7 +2,7 @@
 
 use super::forward::Onward;
 use super::refresh::Refresh;
-use super::verdict::{Edit, Edits, Effect, Reply, RequestVerdict, edits_between};
+use super::verdict::{Edit, Edits, Effect, RequestVerdict, edits_between};
 use super::{Asked, Exchange, State, reply, share};
 use crate::cluster::leases::LeaseId;
 use crate::cluster::message::Release;
@@ -39,7 +39,7 @@ pub(super) struct Stored {
 
 /// What a stored response is good for.
 pub(super) enum Weighed {
-    /// It answers; the stale one is to be refreshed.
+    /// It answers; this one is to be refreshed: it is stale, or will be soon.
     Answer(RequestVerdict, Option<Variant>),
     /// It does not; what it is still good for, and why, in the words of RFC 9211 2.2.
     Onward(Option<Variant>, &'static str, Option<&'static str>),
@@ -59,7 +59,7 @@ impl Exchange {
                 if worker.is_current(now)
                     && let Some(reply) = self.part_reply(now, &asked, worker)
                 {
-                    count_reply(asked.rules.index, Outcome::Hit, &reply, worker);
+                    self.count_reply(now, &asked, Outcome::Hit, &reply, worker);
                     self.shade_unknown(worker);
                     self.state = State::Nothing;
                     return RequestVerdict::Respond(reply);
@@ -112,7 +112,10 @@ impl Exchange {
             CacheStatus { collapsed: wake == Some(Wake::Landed), detail: from_cluster, ..hit(worker.name, left) };
         let forwarded = match reuse::reuse(&lifetime, age, covered, obeyed) {
             Reuse::Fresh => {
-                return Weighed::Answer(self.respond(now, asked, &variant, status, outcome, worker), None);
+                let is_due =
+                    variant.judged.ahead.as_ref().is_some_and(|ahead| ahead.used(lifetime.fresh_for.minus(age)));
+                let verdict = self.respond(now, asked, &variant, status, outcome, worker);
+                return Weighed::Answer(verdict, is_due.then_some(variant));
             }
             Reuse::StaleAllowed => {
                 let status = CacheStatus { collapsed: false, ..status };
@@ -150,8 +153,9 @@ impl Exchange {
         out: &mut Vec<Effect>,
     ) {
         if worker.flights.begin_refresh(&asked.keyed.key, now) {
-            worker.tally.add(asked.rules.index, Count::Refresh, 1);
             let refresh = Refresh::new(self.policy.clone(), asked.clone(), stale, lease, now, worker);
+            let count = if refresh.is_ahead() { Count::RefreshAhead } else { Count::Refresh };
+            worker.tally.add(asked.rules.index, count, 1);
             out.push(Effect::Refresh(Box::new(refresh)));
         } else {
             share::release(&asked.keyed.key, lease, Release::default(), worker, out);
@@ -206,7 +210,7 @@ impl Exchange {
     ) -> RequestVerdict {
         self.state = State::Nothing;
         let reply = reply::from_stored(&asked.request, variant, now, status);
-        count_reply(asked.rules.index, outcome, &reply, worker);
+        self.count_reply(now, asked, outcome, &reply, worker);
         self.shade(now, asked, variant, Seen::Store, worker);
         RequestVerdict::Respond(reply)
     }
@@ -258,14 +262,4 @@ pub(super) fn hit(name: &'static str, left: i64) -> CacheStatus<'static> {
 
 pub(super) fn miss(name: &'static str, forwarded: &'static str) -> CacheStatus<'static> {
     CacheStatus { cache: name, fwd: Some(forwarded), ..CacheStatus::default() }
-}
-
-pub(super) fn count_reply(rules: usize, outcome: Outcome, reply: &Reply, worker: &mut Worker) {
-    worker.tally.add(rules, Count::Request(outcome), 1);
-    if reply.status == 304 {
-        worker.tally.add(rules, Count::NotModified, 1);
-    }
-    if !reply.head_only {
-        worker.tally.add(rules, Count::BytesFromStore, reply.body().len() as u64);
-    }
 }

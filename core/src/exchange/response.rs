@@ -1,7 +1,7 @@
 //! The response's half, at its head: a confirmation, a failure, or a response to be judged.
 
 use super::receive::{Receiving, Storing};
-use super::request::{count_reply, miss};
+use super::request::miss;
 use super::storing::{self, Context};
 use super::verdict::{Effect, ResponseVerdict};
 use super::{Asked, Exchange, Fetch, reply, share, wake_all};
@@ -80,7 +80,7 @@ impl Exchange {
             ..miss(worker.name, fetch.forwarded)
         };
         let reply = reply::from_stored(&fetch.asked.request, &variant, now, status);
-        count_reply(fetch.asked.rules.index, Outcome::Revalidated, &reply, worker);
+        self.count_reply(now, &fetch.asked, Outcome::Revalidated, &reply, worker);
         self.shade(now, &fetch.asked, &variant, Seen::Confirmed, worker);
         ResponseVerdict::Replace(reply)
     }
@@ -134,7 +134,7 @@ impl Exchange {
             ..miss(worker.name, fetch.forwarded)
         };
         let reply = reply::from_stored(&fetch.asked.request, variant, now, status);
-        count_reply(fetch.asked.rules.index, Outcome::StaleError, &reply, worker);
+        self.count_reply(now, &fetch.asked, Outcome::StaleError, &reply, worker);
         self.shade(now, &fetch.asked, variant, Seen::Store, worker);
         Some(ResponseVerdict::Replace(reply))
     }

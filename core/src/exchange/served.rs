@@ -59,7 +59,7 @@ impl Exchange {
             let mut fields = head.fields.clone();
             fields.remove(MARKER);
             let length = head.content_length().unwrap_or_default();
-            worker.tally.add(asked.rules.index, Count::Request(Outcome::ClusterHit), 1);
+            self.count(now, &asked, Outcome::ClusterHit, worker);
             worker.tally.add(asked.rules.index, Count::BytesFromStore, length);
             let mut status = hit(worker.name, left);
             status.detail = Some("cluster".into());
@@ -67,6 +67,9 @@ impl Exchange {
             let mut receiving = Receiving::passed(asked, ResponseHead { fields, ..head.clone() }, restricted, status);
             let wanted = receiving.client_fields(None, now);
             return ResponseVerdict::Pass { edits: edits_between(&head.fields, &wanted), capture: false };
+        }
+        if head.source == Source::Origin && !from_node {
+            self.from_origin = Some(asked.rules.index);
         }
         let fetch = Fetch {
             part: Part::Alone,
@@ -110,6 +113,7 @@ impl Exchange {
         let Answer::Response(mut head, body) = answer else { return None };
         hop::strip_hop_by_hop(&mut head.fields);
         head.ends = body.is_empty();
+        worker.tally.add(fallback.fetch.asked.rules.index, Count::BytesFromOrigin, body.len() as u64);
         let source = head.clone();
         let verdict = self.fetched(now, fallback.fetch, head, worker, out);
         let edits = match verdict {

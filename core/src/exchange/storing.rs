@@ -151,7 +151,7 @@ pub(crate) fn tags(params: &Params, rules: &Rules, fields: &Fields, keyed: &Keye
 }
 
 /// A cache group as a tag. Groups belong to an origin (RFC 9875 2): two origins' groups of one name are different ones.
-pub(super) fn group_tag(url: &str, group: &str) -> String {
+pub fn group_tag(url: &str, group: &str) -> String {
     let origin = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
     format!("{origin}#{group}")
 }

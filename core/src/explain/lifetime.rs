@@ -6,6 +6,7 @@ use super::case::Case;
 use super::run::{Ended, Ran};
 use super::{Because, Step, Went, setting};
 use crate::decide::age;
+use crate::decide::ahead::Ahead;
 use crate::decide::freshness::{self, LifetimeSource};
 use crate::decide::lifetime::{self, Lifetime};
 use crate::policy::Policy;
@@ -28,6 +29,7 @@ pub(super) fn steps(policy: &Policy, case: &Case, lifetime: &Lifetime, ran: &Ran
         let text = "the origin is asked before each use (no-cache)";
         steps.push(Step::new("no-cache", Went::Told, text, vec![Because::Rfc("RFC 9111 5.2.2.4")]));
     }
+    steps.extend(ahead(policy, case, lifetime));
     steps.push(stale(policy, case, lifetime));
     steps.extend(tags(policy, case, ran));
 }
@@ -94,6 +96,19 @@ fn fresh_for(policy: &Policy, case: &Case, lifetime: &Lifetime) -> Step {
         format!("fresh for {fresh} s: {what}")
     };
     Step::new("lifetime", Went::On, text, because)
+}
+
+fn ahead(policy: &Policy, case: &Case, lifetime: &Lifetime) -> Option<Step> {
+    let rule = case.rules.refresh_ahead?;
+    let text = match Ahead::of(rule, lifetime, &case.times()) {
+        Some(ahead) => format!(
+            "refreshed in the background in the last {} s of its lifetime, once a worker has used it {} times",
+            ahead.within(),
+            rule.hits
+        ),
+        None => "not refreshed ahead: its lifetime is too short for that".to_owned(),
+    };
+    Some(Step::new("refresh-ahead", Went::Told, text, vec![setting(policy, &case.rules, "refresh_ahead")]))
 }
 
 fn stale(policy: &Policy, case: &Case, lifetime: &Lifetime) -> Step {

@@ -1,10 +1,10 @@
-//! `Cache-Status` (RFC 9211): writes this cache's member of the list.
+//! `Cache-Status` (RFC 9211): writes this cache's member of the list, and reads what caches say.
 //!
 //! Decides nothing: what happened comes in.
 
 use std::fmt::Write as _;
 
-use sfv::{List, Parser};
+use sfv::{BareItem, List, ListEntry, Parser};
 
 use super::syntax::is_token_byte;
 use crate::fields::Fields;
@@ -81,6 +81,63 @@ impl CacheStatus<'_> {
             push_token_or_string(&mut text, detail);
         }
         text
+    }
+}
+
+/// What a cache says that it did with a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The cache's name.
+    pub cache: String,
+    /// It answered from what it had.
+    pub hit: bool,
+    /// Why the request went forward.
+    pub fwd: Option<String>,
+    /// The status that the next hop answered with.
+    pub fwd_status: Option<u16>,
+    /// The response was stored.
+    pub stored: bool,
+    /// The request was collapsed into another.
+    pub collapsed: bool,
+    /// Remaining freshness in seconds; negative for a stale response.
+    pub ttl: Option<i64>,
+    /// Anything more.
+    pub detail: Option<String>,
+}
+
+/// What caches say, the one nearest to the client last. Malformed: nothing (RFC 9651 1.1 has such a field ignored).
+pub fn read(fields: &Fields) -> Vec<Said> {
+    let Some(value) = fields.joined("cache-status") else { return Vec::new() };
+    let Ok(list) = Parser::new(&value).parse::<List>() else { return Vec::new() };
+    list.iter().filter_map(said).collect()
+}
+
+fn said(entry: &ListEntry) -> Option<Said> {
+    let ListEntry::Item(item) = entry else { return None };
+    let mut said = Said { cache: text(&item.bare_item)?, ..Said::default() };
+    for (name, value) in &item.params {
+        let is_true = value.as_boolean() == Some(true);
+        let number = || value.as_integer().map(i64::from);
+        match name.as_str() {
+            "hit" => said.hit = is_true,
+            "fwd" => said.fwd = text(value),
+            "fwd-status" => said.fwd_status = number().and_then(|status| u16::try_from(status).ok()),
+            "stored" => said.stored = is_true,
+            "collapsed" => said.collapsed = is_true,
+            "ttl" => said.ttl = number(),
+            "detail" => said.detail = text(value),
+            _ => {}
+        }
+    }
+    Some(said)
+}
+
+/// RFC 9211 2: names, and details, are tokens or strings.
+fn text(item: &BareItem) -> Option<String> {
+    match item {
+        BareItem::Token(token) => Some(token.as_str().to_owned()),
+        BareItem::String(text) => Some(text.as_str().to_owned()),
+        _ => None,
     }
 }
 
@@ -201,5 +258,31 @@ mod tests {
             let sfv::ListEntry::Item(last) = list.last().unwrap() else { panic!("an item") };
             assert_eq!(last.bare_item.as_token().unwrap().as_str(), "Larder");
         });
+    }
+
+    #[test]
+    fn what_caches_say_is_read_and_nonsense_is_nothing() {
+        let read = |lines: &[&str]| {
+            let mut fields = Fields::new();
+            lines.iter().for_each(|line| fields.add("cache-status", *line));
+            read(&fields)
+        };
+        let both =
+            read(&["A; hit; ttl=30", r#""my cache"; fwd=uri-miss; fwd-status=200; stored; detail="two words"; odd=1"#]);
+        let first = Said { cache: "A".into(), hit: true, ttl: Some(30), ..Said::default() };
+        let second = Said {
+            cache: "my cache".into(),
+            fwd: Some("uri-miss".into()),
+            fwd_status: Some(200),
+            stored: true,
+            detail: Some("two words".into()),
+            ..Said::default()
+        };
+        assert_eq!(both, [first, second]);
+        assert_eq!(read(&["A; hit=?0; collapsed; ttl=-5; fwd-status=70000"])[0].ttl, Some(-5));
+        assert_eq!(read(&["(a b), 1, A; hit"]).len(), 1);
+        assert_eq!(read(&["A; hit,,"]), []);
+        assert_eq!(read(&[]), []);
+        hostile::each_fields(&["cache-status"], 3_000, |fields| drop(super::read(fields)));
     }
 }

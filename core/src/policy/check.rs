@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use super::compile::{Errors, Layer, Layers};
 use super::errors::{Problem, Step, path_text};
 use super::model::{
-    AuthorizationWord, Class, ClientCacheControlSetting, ClientDirectives, CollapseSetting, HeuristicSetting, KindWord,
-    Name, QueryList, QuerySetting, Route, ScopeWord, SetCookieWord, Settings, TagTemplate, TtlSetting, TtlWord,
+    AheadWindow, AuthorizationWord, Class, ClientCacheControlSetting, ClientDirectives, CollapseSetting,
+    HeuristicSetting, KindWord, Name, QueryList, QuerySetting, RefreshAheadSetting, Route, ScopeWord, SetCookieWord,
+    Settings, TagTemplate, TtlSetting, TtlWord,
 };
 use super::path::PathTemplate;
 use super::rules::Kind;
@@ -18,6 +19,8 @@ use super::template::Template;
 use crate::time::{Millis, Seconds};
 
 const JITTER_PERCENT_MAX: u32 = 50;
+const AHEAD_PERCENT_MAX: u64 = 50;
+const AHEAD_HITS_MAX: u64 = 1_000_000;
 const COLLAPSE_WAIT_MAX: Millis = Millis(60_000);
 const OBJECT_BYTES_MAX: u64 = 64 << 20;
 const HOLD_BYTES_MAX: u64 = 1 << 20;
@@ -194,6 +197,20 @@ fn numbers(layer: &Layer, cx: &mut Errors) {
         }
     };
     at_most(&["jitter"], settings.jitter.map(|j| j.0.into()), 0, JITTER_PERCENT_MAX.into(), "%");
+    let share = |window: Option<AheadWindow>| match window {
+        Some(AheadWindow::Share(share)) => Some(share.0.into()),
+        Some(AheadWindow::Span(_)) | None => None,
+    };
+    match &settings.refresh_ahead {
+        Some(RefreshAheadSetting::Window(window)) => {
+            at_most(&["refresh_ahead"], share(Some(*window)), 1, AHEAD_PERCENT_MAX, "%");
+        }
+        Some(RefreshAheadSetting::Bounds(bounds)) => {
+            at_most(&["refresh_ahead", "within"], share(bounds.within), 1, AHEAD_PERCENT_MAX, "%");
+            at_most(&["refresh_ahead", "hits"], bounds.hits.map(Into::into), 1, AHEAD_HITS_MAX, "");
+        }
+        Some(RefreshAheadSetting::Word(_)) | None => {}
+    }
     if let Some(HeuristicSetting::Bounds(bounds)) = &settings.heuristic {
         at_most(&["heuristic", "percent"], bounds.percent.map(|p| p.0.into()), 1, 100, "%");
         at_most(&["heuristic", "max"], bounds.max.map(|m| m.0.get().into()), 1, Seconds::MAX.get().into(), " s");

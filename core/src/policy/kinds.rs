@@ -78,7 +78,16 @@ pub(crate) fn immutable_for(ttl: Seconds) -> ClientDirectives {
 
 /// `defaults` without what is meant for shared responses only.
 pub(crate) fn without_sharing(defaults: &Settings) -> Settings {
-    Settings { ttl: None, status_ttl: None, heuristic: None, stale: None, client: None, warm: None, ..defaults.clone() }
+    Settings {
+        ttl: None,
+        status_ttl: None,
+        heuristic: None,
+        stale: None,
+        refresh_ahead: None,
+        client: None,
+        warm: None,
+        ..defaults.clone()
+    }
 }
 
 /// Takes the lifetimes out of the settings of a class that is not stored.
@@ -86,5 +95,6 @@ pub(crate) fn never_stored(settings: &mut Settings) {
     settings.ttl = Some(TtlSetting::Word(TtlWord::Never));
     settings.status_ttl = Some(Named::default());
     settings.heuristic = None;
+    settings.refresh_ahead = None;
     settings.warm = None;
 }

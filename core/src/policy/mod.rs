@@ -4,6 +4,7 @@
 //! a request is under. Nothing in here panics on input, files are bounded in size, depth and number of everything.
 //! What the rules lead to is not decided here: `decide/` and `exchange/` do that.
 
+pub mod cases;
 mod check;
 mod compile;
 mod decode;
@@ -33,7 +34,7 @@ pub use errors::{ERRORS_MAX, PolicyError, PolicyErrors};
 pub use hosts::HostPattern;
 pub use path::PathTemplate;
 #[cfg(any(test, feature = "schema"))]
-pub use schema::schema_text;
+pub use schema::{case_schema_text, schema_text};
 pub use sources::{Setting, Source};
 pub use spanned::{DEPTH_MAX, TEXT_BYTES_MAX, VALUES_MAX};
 
@@ -43,6 +44,7 @@ use self::errors::{Collected, Problem};
 use self::model::{PolicyFile, Route};
 use self::path::{Path, Segment};
 use self::rules::Rules;
+use self::spanned::Node;
 use self::template::Params;
 use crate::fields::RequestHead;
 
@@ -83,13 +85,7 @@ pub struct RouteSummary<'a> {
 impl Policy {
     /// Reads a policy. Everything that is wrong with it is reported at once.
     pub fn parse(text: &str) -> Result<Self, PolicyErrors> {
-        let root = spanned::parse(text).map_err(|error| {
-            let mut errors = Collected::new();
-            let message = if error.is_limit { "this is too much for a policy" } else { "this is not JSON" };
-            let problem = Problem::new(message).and_expected(error.expected).found(error.found);
-            errors.add(error.at, &[], problem);
-            errors.placed(text)
-        })?;
+        let root = root(text, "a policy")?;
         let mut cx = Cx::new();
         let file = PolicyFile::decode(&root, &mut cx);
         let mut errors = cx.errors;
@@ -130,6 +126,18 @@ impl Policy {
     pub fn file(&self) -> &PolicyFile {
         &self.file
     }
+}
+
+/// Reads JSON. `what` it is to be is said where there is too much of it.
+fn root(text: &str, what: &str) -> Result<Node, PolicyErrors> {
+    spanned::parse(text).map_err(|error| {
+        let mut errors = Collected::new();
+        let message =
+            if error.is_limit { format!("this is too much for {what}") } else { "this is not JSON".to_owned() };
+        let problem = Problem::new(message).and_expected(error.expected).found(error.found);
+        errors.add(error.at, &[], problem);
+        errors.placed(text)
+    })
 }
 
 /// The values of a template's parameters in a path that it matches.

@@ -4,14 +4,15 @@
 
 use super::kinds::immutable_for;
 use super::model::{
-    AuthorizationWord, ClientCacheControlSetting, ClientDirectives, CollapseSetting, EtagWord, HeuristicSetting,
-    InvalidateMode, LastModifiedWord, PurgeMethodWord, QueryList, QuerySetting, QueryWord, RequestDirectivesWord,
-    ScopeWord, SetCookieWord, Settings, Span, StaleSetting, StoreWord, TagField, TtlSetting, TtlWord, VarySetting,
+    self, AuthorizationWord, ClientCacheControlSetting, ClientDirectives, CollapseSetting, EtagWord, HeuristicSetting,
+    InvalidateMode, LastModifiedWord, PurgeMethodWord, QueryList, QuerySetting, QueryWord, RefreshAheadSetting,
+    RequestDirectivesWord, ScopeWord, SetCookieWord, Settings, Span, StaleSetting, StoreWord, TagField, TtlSetting,
+    TtlWord, VarySetting,
 };
 use super::rules::{
-    AuthorizationRule, ClientCacheControl, ClientRules, EtagRule, Heuristic, IdentityRules, InvalidateRules, KeyRules,
-    Kind, Limits, PurgeRule, QueryRule, Rules, Scope, SetCookieRule, StaleRules, StaleWindow, StatusPattern, TagRules,
-    Ttl,
+    AheadWindow, AuthorizationRule, ClientCacheControl, ClientRules, EtagRule, Heuristic, IdentityRules,
+    InvalidateRules, KeyRules, Kind, Limits, PurgeRule, QueryRule, RefreshAhead, Rules, Scope, SetCookieRule,
+    StaleRules, StaleWindow, StatusPattern, TagRules, Ttl,
 };
 use crate::time::{Millis, Seconds};
 
@@ -42,6 +43,7 @@ pub(crate) fn rules(
             while_revalidate: stale_window(stale.and_then(|s| s.while_revalidate.as_ref())),
             if_error: stale_window(stale.and_then(|s| s.if_error.as_ref())),
         },
+        refresh_ahead: settings.refresh_ahead.as_ref().and_then(refresh_ahead),
         client: client(kind, ttl, settings),
         etag: match settings.etag {
             None | Some(EtagWord::Origin) => EtagRule::Origin,
@@ -142,6 +144,9 @@ const ANALYTICS_COOKIES: [&str; 21] = [
     "_ttp",
 ];
 
+/// Uses that make a response one that is used often, where the policy says nothing.
+const AHEAD_HITS: u32 = 3;
+
 /// What a stored response may vary by where the policy says nothing.
 const VARY_DEFAULT: [&str; 4] = ["accept", "accept-encoding", "accept-language", "origin"];
 
@@ -197,6 +202,19 @@ fn stale_window(setting: Option<&StaleSetting>) -> StaleWindow {
         None | Some(StaleSetting::Word(_)) => StaleWindow::Origin,
         Some(StaleSetting::Fixed(fixed)) => StaleWindow::Policy(fixed.0),
     }
+}
+
+fn refresh_ahead(setting: &RefreshAheadSetting) -> Option<RefreshAhead> {
+    let (within, hits) = match setting {
+        RefreshAheadSetting::Word(_) => return None,
+        RefreshAheadSetting::Window(window) => (*window, None),
+        RefreshAheadSetting::Bounds(bounds) => (bounds.within?, bounds.hits),
+    };
+    let within = match within {
+        model::AheadWindow::Share(share) => AheadWindow::Share(share.0),
+        model::AheadWindow::Span(span) => AheadWindow::Span(span.0),
+    };
+    Some(RefreshAhead { within, hits: hits.unwrap_or(AHEAD_HITS) })
 }
 
 fn client(kind: Kind, ttl: Ttl, settings: &Settings) -> ClientRules {

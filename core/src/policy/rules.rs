@@ -49,6 +49,8 @@ pub struct Rules {
     pub jitter_percent: u32,
     /// Use of stale responses at the edge (RFC 5861, RFC 9111 4.2.4).
     pub stale: StaleRules,
+    /// Refreshing what is used often before it expires. Default: off.
+    pub refresh_ahead: Option<RefreshAhead>,
     /// What the client is told.
     pub client: ClientRules,
     /// Where the ETag comes from. Default: the origin's only.
@@ -147,6 +149,24 @@ pub struct StaleRules {
     pub while_revalidate: StaleWindow,
     /// Serve stale where the origin fails.
     pub if_error: StaleWindow,
+}
+
+/// Refreshing what is used often before it expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshAhead {
+    /// How long before.
+    pub within: AheadWindow,
+    /// Uses by one worker, within this lifetime, that make a response one that is used often. Default: 3.
+    pub hits: u32,
+}
+
+/// How long before its end a lifetime counts as nearly over; never more than half of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AheadWindow {
+    /// A share of it, in percent.
+    Share(u32),
+    /// A span.
+    Span(Seconds),
 }
 
 /// How long past its lifetime a response may be used.

@@ -3,18 +3,29 @@
 //! Describes shapes. What only makes sense in combination (a class that exists, a floor under its ceiling) a schema cannot
 //! say: `larder check` does. Compiled for the `schema` example and for tests only.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::cases::CaseFile;
 use super::model::PolicyFile;
 
-/// The schema, as it is kept in `policies/schema.json`.
+/// The schema of policies, as it is kept in `policies/schema.json`.
 pub fn schema_text() -> String {
-    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<PolicyFile>();
+    text_of::<PolicyFile>("Larder cache policy")
+}
+
+/// The schema of files of test cases, as it is kept in `policies/test-schema.json`.
+pub fn case_schema_text() -> String {
+    text_of::<CaseFile>("Test cases of a Larder cache policy")
+}
+
+fn text_of<T: JsonSchema>(title: &str) -> String {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
     Tidy.transform(&mut schema);
-    schema.insert("title".into(), "Larder cache policy".into());
+    schema.insert("title".into(), title.into());
     let mut text = serde_json::to_string_pretty(&Ordered(schema.as_value())).unwrap_or_default();
     text.push('\n');
     text
@@ -250,6 +261,7 @@ mod tests {
             TtlBounds,
             HeuristicBounds,
             StaleSettings,
+            AheadBounds,
             ClientSettings,
             ClientDirectives,
             KeySettings,
@@ -283,16 +295,57 @@ mod tests {
             }
         }
         walk(&schema(), "");
+        walk(&serde_json::from_str(&case_schema_text()).unwrap(), "");
+    }
+
+    #[test]
+    fn test_cases_that_the_schema_allows_are_decoded_and_survive_being_written() {
+        let schema: Value = serde_json::from_str(&case_schema_text()).unwrap();
+        let decode = |text: &str| {
+            let root = spanned::parse(text).unwrap();
+            let mut cx = Cx::without_policy_hints();
+            let file = CaseFile::decode(&root, &mut cx);
+            assert!(cx.errors.is_empty(), "{text}\n{}", cx.errors.placed(text));
+            file.unwrap()
+        };
+        let all = samples(&schema, &schema);
+        assert!(all.len() > 60, "{}", all.len());
+        for sample in all {
+            let file = decode(&sample.to_string());
+            assert_eq!(decode(&serde_json::to_string(&file).unwrap()), file, "{sample}");
+        }
+    }
+
+    #[test]
+    fn schema_and_decoder_of_test_cases_know_the_same_fields() {
+        let schema: Value = serde_json::from_str(&case_schema_text()).unwrap();
+        let mut compared = 0;
+        let mut check = |name: &str, schema: &Value, mut fields: Vec<&str>| {
+            let known: Vec<_> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            let known: BTreeSet<_> = known.into_iter().collect();
+            fields.sort_unstable();
+            assert_eq!(known.into_iter().collect::<Vec<_>>(), fields, "{name}");
+            assert_eq!(schema["additionalProperties"], json!(false), "{name}");
+            compared += 1;
+        };
+        check("CaseFile", &schema, CaseFile::fields());
+        macro_rules! check_all {
+            ($($name:ident),*) => { $(
+                check(stringify!($name), &schema["$defs"][stringify!($name)], crate::policy::cases::$name::fields());
+            )* };
+        }
+        check_all!(Case, OriginAnswer, CaseStep, Expect, CacheExpect, OriginExpect, FieldExpect, BodyBytes);
+        let objects = schema["$defs"].as_object().unwrap().values().filter(|def| def["type"] == "object").count();
+        assert_eq!(compared, objects + 1);
     }
 
     #[cfg(not(target_arch = "wasm32"))]
     #[test]
-    fn the_schema_in_the_repository_is_current() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/schema.json");
-        let kept = std::fs::read_to_string(file).unwrap();
-        assert!(
-            kept == schema_text(),
-            "run: cargo run -p larder-core --example schema --features schema > policies/schema.json"
-        );
+    fn the_schemas_in_the_repository_are_current() {
+        for (name, text) in [("schema.json", schema_text()), ("test-schema.json", case_schema_text())] {
+            let file = format!("{}/../policies/{name}", env!("CARGO_MANIFEST_DIR"));
+            let kept = std::fs::read_to_string(file).unwrap_or_default();
+            assert!(kept == text, "policies/{name}: run cargo xtask tidy --fix");
+        }
     }
 }

@@ -130,7 +130,7 @@ impl<'a> FileLayers<'a> {
         }
         let defaults = self.defaults.filter(|defaults| has(defaults, setting.0))?;
         // `without_sharing`: what `defaults` says about these is not meant for such kinds.
-        let shared = matches!(setting.0, "ttl" | "status_ttl" | "heuristic" | "warm")
+        let shared = matches!(setting.0, "ttl" | "status_ttl" | "heuristic" | "refresh_ahead" | "warm")
             || setting.0.starts_with("stale")
             || setting.0.starts_with("client");
         let meant = !(shared && matches!(self.kind, Kind::Personal | Kind::Never));
@@ -154,6 +154,7 @@ pub(crate) fn has(settings: &Settings, setting: &str) -> bool {
         "stale" => stale.is_some(),
         "stale.while_revalidate" => stale.is_some_and(|s| s.while_revalidate.is_some()),
         "stale.if_error" => stale.is_some_and(|s| s.if_error.is_some()),
+        "refresh_ahead" => settings.refresh_ahead.is_some(),
         "client.cache_control" => client.is_some_and(|c| c.cache_control.is_some()),
         "client.cache_control.browser_ttl" => client.is_some_and(|c| match &c.cache_control {
             Some(ClientCacheControlSetting::Directives(told)) => told.browser_ttl.is_some(),

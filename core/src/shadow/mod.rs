@@ -93,7 +93,7 @@ impl Shadow {
     pub fn new(policy: Arc<Policy>, seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
         let invalidated = PurgeTable::new(INVALIDATED_MAX, hasher.clone());
-        Self { policy, tally: Tally::default(), index: Index::new(hasher), invalidated }
+        Self { policy, tally: Tally::new(seed), index: Index::new(hasher), invalidated }
     }
 
     /// The policy.

@@ -168,13 +168,13 @@ export class Chart {
       ],
       hooks: {
         setCursor: [(plot) => this.point(plot.cursor.idx ?? null)],
-        draw: [(plot) => this.drawMarks(plot, color("--mark"), faint)],
+        draw: [(plot) => this.drawMarks(plot, { purge: color("--mark"), policy: color("--revalidated"), warm: color("--close") }, faint)],
       },
     };
     this.plot = new uPlot(options, this.columns(), this.canvas);
   }
 
-  private drawMarks(plot: uPlot, purge: string, other: string): void {
+  private drawMarks(plot: uPlot, colors: Partial<Record<Mark["kind"], string>>, other: string): void {
     const { ctx, bbox } = plot;
     const scale = devicePixelRatio;
     const marks = this.data?.marks ?? [];
@@ -184,7 +184,7 @@ export class Chart {
       if (x < bbox.left || x > bbox.left + bbox.width) {
         continue;
       }
-      ctx.strokeStyle = ctx.fillStyle = mark.kind === "purge" ? purge : other;
+      ctx.strokeStyle = ctx.fillStyle = colors[mark.kind] ?? other;
       ctx.lineWidth = scale;
       ctx.setLineDash(mark.kind === "purge" ? [] : [3 * scale, 3 * scale]);
       // Where there are many, lines would hide the figures: a flag each is enough.

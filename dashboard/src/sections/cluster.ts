@@ -1,6 +1,6 @@
 // This node, and the workers that follow its purge log: how far behind each is.
 
-import type { Stats, Worker } from "../api";
+import type { Analytics, Stats, Worker } from "../api";
 import { h, List, setAttribute, setText, show } from "../dom";
 import { count, plural, span } from "../format";
 
@@ -12,6 +12,7 @@ interface Row {
 export class Cluster {
   readonly element: HTMLElement;
   private readonly node = h("p", { "data-figure": "node" });
+  private readonly nodes = h("p", { class: "note", "data-figure": "nodes" });
   private readonly summary = h("p", { "data-figure": "workers" });
   private readonly table: HTMLTableElement;
   private readonly rows: List<Row>;
@@ -21,7 +22,13 @@ export class Cluster {
     const head = h("tr", {}, ...["Worker", "State", "Purges behind", "Heard"].map((name, index) => h("th", { scope: "col", class: index > 1 ? "number" : "" }, name)));
     this.table = h("table", { class: "stack" }, h("thead", {}, head), body);
     this.rows = new List<Row>(body, ({ worker }) => worker.name, row);
-    this.element = h("section", { id: "cluster", "aria-labelledby": "cluster-title" }, h("h2", { id: "cluster-title" }, "Node and workers"), this.node, this.summary, this.table);
+    this.element = h("section", { id: "cluster", "aria-labelledby": "cluster-title" }, h("h2", { id: "cluster-title" }, "Node and workers"), this.node, this.nodes, this.summary, this.table);
+  }
+
+  /** Whose reports are in the figures. */
+  updateNodes({ nodes }: Analytics): void {
+    show(this.nodes, nodes.length > 1);
+    setText(this.nodes, `Figures of requests are what workers report to ${plural(nodes.length, "node")}: ${nodes.join(", ")}. Store, purge log and workers below are this node's own.`);
   }
 
   update(stats: Stats): void {

@@ -1,4 +1,4 @@
-// What happened in the range: purges, starts and stops.
+// What happened in the range: purges, policies, warming, starts and stops.
 
 import type { Analytics, Mark } from "../api";
 import { h, List, setText, show } from "../dom";
@@ -10,7 +10,7 @@ const SHOWN = 15;
 export class Events {
   readonly element: HTMLElement;
   private readonly table: HTMLTableElement;
-  private readonly empty = h("p", { class: "empty" }, "Nothing was purged in this range, and the node neither started nor stopped.");
+  private readonly empty = h("p", { class: "empty" }, "Nothing was purged or warmed in this range, no policy changed, and the node neither started nor stopped.");
   private readonly more = h("p", { class: "note" });
   private readonly rows: List<Mark & { now_ms: number }>;
 

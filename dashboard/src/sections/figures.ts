@@ -6,7 +6,7 @@ import { bytes, count, percent, plural, points, rate } from "../format";
 
 interface Figure {
   id: string;
-  name: (analytics: Analytics) => string;
+  name: () => string;
   value: (analytics: Analytics) => string;
   note: (analytics: Analytics) => string;
   /** How it stands, where that can be said: good, close or bad. */
@@ -23,13 +23,12 @@ const FIGURES: Figure[] = [
   },
   {
     id: "byte-hit-ratio",
-    // The ratio needs what the origin sent; where nobody reports that, what a store has sent is all that is known.
-    name: ({ totals }) => (totals.bytes_from_origin === null ? "Bytes from a store" : "Byte hit ratio"),
-    value: ({ totals }) => (totals.bytes_from_origin === null ? bytes(totals.bytes_from_store) : percent(totals.byte_hit_ratio)),
+    name: () => "Byte hit ratio",
+    value: ({ totals }) => percent(totals.byte_hit_ratio),
     note: ({ totals }) =>
-      totals.bytes_from_origin === null
-        ? "No byte hit ratio: workers do not report what the origin sent"
-        : `${bytes(totals.bytes_from_store)} of ${bytes(totals.bytes_from_store + totals.bytes_from_origin)} sent from a store`,
+      totals.byte_hit_ratio === null
+        ? "No body was sent"
+        : `${bytes(totals.bytes_from_store)} came from a store, ${bytes(totals.bytes_from_origin)} from the origin`,
   },
   {
     id: "avoided",
@@ -53,22 +52,21 @@ const FIGURES: Figure[] = [
 
 export class Figures {
   readonly element = h("dl", { class: "figures" });
-  private readonly shown: { figure: Figure; name: HTMLElement; value: HTMLElement; note: HTMLElement; box: HTMLElement }[] = [];
+  private readonly shown: { figure: Figure; value: HTMLElement; note: HTMLElement; box: HTMLElement }[] = [];
 
   constructor() {
     for (const figure of FIGURES) {
       const value = h("dd", { class: "figure-value", "data-figure": figure.id }, "–");
       const note = h("dd", { class: "figure-note" });
-      const name = h("dt");
+      const name = h("dt", {}, figure.name());
       const box = h("div", {}, name, value, note);
       this.element.append(box);
-      this.shown.push({ figure, name, value, note, box });
+      this.shown.push({ figure, value, note, box });
     }
   }
 
   update(analytics: Analytics): void {
-    for (const { figure, name, value, note, box } of this.shown) {
-      setText(name, figure.name(analytics));
+    for (const { figure, value, note, box } of this.shown) {
       setText(value, figure.value(analytics));
       setText(note, figure.note(analytics));
       setAttribute(box, "data-state", figure.state?.(analytics) ?? null);

@@ -19,12 +19,15 @@ export class Head {
   readonly element: HTMLElement;
   private readonly ranges: HTMLInputElement[];
   private readonly filter = h("select", { id: "filter", change: () => this.filtered() });
+  private readonly host = h("select", { id: "host", change: () => choose({ host: this.host.value === "" ? null : this.host.value }) });
+  private readonly hostField = h("div", { class: "field", hidden: true }, h("label", { for: "host" }, "Host"), this.host);
   private readonly name = h("span", { class: "node-name" });
   private readonly state = h("span", { class: "live", role: "status" });
   private readonly updated = h("span", { class: "note updated" });
   private readonly pause: HTMLButtonElement;
   private known = new Map<string, Set<string>>();
   private shown = "";
+  private hosts: string[] = [];
 
   constructor(onPause: (paused: boolean) => void) {
     this.ranges = RANGES.map((name) => h("input", { type: "radio", name: "range", value: name, change: () => choose({ range: name }) }));
@@ -43,6 +46,7 @@ export class Head {
         "div",
         { class: "controls" },
         h("fieldset", { class: "segments" }, h("legend", { class: "hidden" }, "Range"), ...labels),
+        this.hostField,
         h("div", { class: "field" }, h("label", { for: "filter" }, "Route"), this.filter),
         h("div", { class: "field" }, h("label", { for: "theme" }, "Theme"), themes),
         this.pause,
@@ -59,6 +63,7 @@ export class Head {
     }
     this.list();
     this.filter.value = value(policy, route);
+    this.listHosts();
   }
 
   /** Takes up the routes that there are. */
@@ -68,6 +73,11 @@ export class Head {
       this.known.set(policy, routes.add(route));
     }
     this.list();
+    const hosts = [...new Set([...this.hosts, ...analytics.hosts])].sort();
+    if (hosts.length !== this.hosts.length) {
+      this.hosts = hosts;
+      this.listHosts();
+    }
     setText(this.name, node ?? "");
     setText(this.updated, `as of ${time(analytics.now_ms)}`);
   }
@@ -100,6 +110,15 @@ export class Head {
     );
     this.filter.replaceChildren(h("option", { value: value(null, null) }, "All routes"), ...groups);
     this.filter.value = value(policy, route);
+  }
+
+  /** The hosts that policies name; none, where they name none. */
+  private listHosts(): void {
+    const { host } = chosen();
+    const hosts = host === null || this.hosts.includes(host) ? this.hosts : [...this.hosts, host];
+    show(this.hostField, hosts.length > 0);
+    this.host.replaceChildren(h("option", { value: "" }, "All hosts"), ...hosts.map((name) => h("option", { value: name }, name)));
+    this.host.value = host ?? "";
   }
 
   private filtered(): void {

@@ -36,7 +36,7 @@ export class Memory {
       const held = analytics.gauges[gauge] ?? [];
       return { label, color, values: values(analytics, (index) => held[index] ?? null) };
     });
-    const marks = analytics.marks.filter(({ kind }) => kind !== "purge");
+    const marks = analytics.marks.filter(({ kind }) => kind === "start" || kind === "stop" || kind === "warm");
     const stored = newest(analytics, "larder_node_store_bytes;where=memory") ?? newest(analytics, "larder_node_store_bytes;where=disk");
     const summary = stored === null ? "What the store holds is not known to the node" : `${bytes(stored)} in the store now`;
     this.chart.update({ times: times(analytics), stepMs: analytics.step_ms, lines, marks, summary });

@@ -48,7 +48,7 @@ function row({ policy, route }: Route): { element: HTMLElement; update: (route: 
   const update = (route: Route): void => {
     const { range: _, ...filter } = chosen();
     setAttribute(name, "aria-pressed", String(filter.route === route.route && filter.policy === route.policy));
-    setText(about, `${route.policy}${route.class === "" || route.class === "_defaults" ? "" : ` · ${route.class}`}`);
+    setText(about, `${route.policy}${route.class === "" || route.class === "_defaults" ? "" : ` · ${route.class}`}${route.hosts.length === 0 ? "" : ` · ${route.hosts.join(", ")}`}`);
     setText(requests, count(route.requests + route.bypassed));
     setText(ratio, percent(route.hit_ratio));
     bar.style.width = `${(route.hit_ratio ?? 0) * 100}%`;

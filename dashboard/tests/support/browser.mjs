@@ -23,16 +23,17 @@ export async function browser() {
   return chromium.launch({ executablePath, args });
 }
 
-/** Opens the dashboard of a node. */
-export async function open(browser, node, { viewport = WIDE, colorScheme = "light", hash = "", ...options } = {}) {
+/** Opens the dashboard of a node; `prepare` is called with the page before it asks for anything. */
+export async function open(browser, node, { viewport = WIDE, colorScheme = "light", hash = "", prepare = async () => {}, ...options } = {}) {
   const context = await browser.newContext({ viewport, colorScheme, timezoneId: "UTC", locale: "en", ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   page.errors = [];
   page.asked = new Set();
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && page.errors.push(message.text()));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && page.errors.push(`${message.location().url} ${message.text()}`));
   page.on("pageerror", (error) => page.errors.push(String(error)));
   page.on("request", (request) => page.asked.add(new URL(request.url()).origin));
+  await prepare(page);
   await page.goto(`${node.admin}/${hash}`);
   return page;
 }

@@ -2,10 +2,14 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createInterface } from "node:readline";
 
 export const BIN = process.env.LARDER_BIN ?? fileURLToPath(new URL("../../../target/debug/larder", import.meta.url));
+
+const CLUSTER = readFileSync(new URL("../../../core/src/cluster/mod.rs", import.meta.url), "utf8");
+const PROTOCOL = Number(/pub const PROTOCOL: u8 = (\d+);/.exec(CLUSTER)[1]);
 
 /** Nothing takes longer, unless it hangs. */
 export const PATIENCE_MS = 20_000;
@@ -40,9 +44,9 @@ export class Node {
     return response.json();
   }
 
-  /** Reports what a worker has counted: rows of name and number. */
-  async report(worker, counts, gauges = []) {
-    await this.#send("/larder/report", message(11, text(worker), list(counts), list(gauges)));
+  /** Reports what a worker has counted: rows of name and number; and URLs: rows of URL, labels, requests and hits. */
+  async report(worker, counts, gauges = [], keys = []) {
+    await this.#send("/larder/report", message(11, text(worker), list(counts), list(gauges), urls(keys)));
   }
 
   /** Has a worker poll the purge log once; says where the log stands. */
@@ -80,10 +84,14 @@ export async function larder(...options) {
   return said;
 }
 
+function urls(rows) {
+  return Buffer.concat([u32(rows.length), ...rows.flatMap(([url, labels, requests, hits]) => [text(url), text(labels), u64(requests), u64(hits)])]);
+}
+
 // core/src/cluster/message: magic, protocol, kind; integers little endian, text behind its length.
 
 function message(kind, ...parts) {
-  return Buffer.concat([Buffer.from("LRDM"), Buffer.from([1, kind]), ...parts]);
+  return Buffer.concat([Buffer.from("LRDM"), Buffer.from([PROTOCOL, kind]), ...parts]);
 }
 
 function u32(number) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::executor::{Lines, Received, SentRequest};
-use super::model::{Body, Check, Expected, Test};
+use super::model::{Asks, Body, Check, Expected, Test};
 use super::text::{Scope, evened, expand, joined};
 
 /// A difference.
@@ -45,11 +45,11 @@ impl Comparison<'_> {
     pub(super) fn answer(&mut self, expected: &Expected, found: &Received) {
         let status = |status: Option<u16>| status.map_or("closed without an answer".to_owned(), |s| s.to_string());
         let got = (found.status != 0).then_some(found.status);
-        if expected.status != got {
-            self.differences.push(Difference::new(
-                format!("status {}", status(expected.status)),
-                format!("status {}", status(got)),
-            ));
+        if let Some(wanted) = expected.status
+            && wanted != got
+        {
+            self.differences
+                .push(Difference::new(format!("status {}", status(wanted)), format!("status {}", status(got))));
         }
         self.fields(&expected.checks, &found.fields);
         if let Some(body) = &expected.body {
@@ -69,6 +69,34 @@ impl Comparison<'_> {
         let told = |cut| if cut { "the connection breaks off before the end" } else { "a complete answer" };
         if expected.cut != found.cut {
             self.differences.push(Difference::new(told(expected.cut), told(found.cut)));
+        }
+    }
+
+    /// What reached the origin, the last request of which is `last`.
+    pub(super) fn asks(&mut self, expected: &Asks, found: usize, last: Option<&SentRequest>, is_asked: bool) {
+        let told = |count: usize| match count {
+            0 => "no request at the origin".to_owned(),
+            1 => "1 request at the origin".to_owned(),
+            count => format!("{count} requests at the origin"),
+        };
+        match expected.requests {
+            Some(count) if count != found => {
+                return self.differences.push(Difference::new(told(count), told(found)));
+            }
+            None if found == 0 => {
+                return self.differences.push(Difference::new("a request at the origin", told(0)));
+            }
+            _ => {}
+        }
+        let Some(last) = last else { return };
+        if let Some(asked) = expected.asked.as_ref().filter(|_| !is_asked) {
+            let expected = format!("{} {} at the origin", asked.method, asked.target);
+            self.differences.push(Difference::new(expected, format!("{} {}", last.method, last.target)));
+        }
+        let before = self.differences.len();
+        self.request(&expected.checks, expected.body.as_ref(), last);
+        for difference in self.differences.iter_mut().skip(before) {
+            difference.expected.push_str(" at the origin");
         }
     }
 

@@ -279,8 +279,8 @@ impl World for MiniHost {
 
 /// A counter's name and its label's value.
 fn named(count: Count) -> String {
-    let (name, label) = count.series();
-    label.map_or_else(|| name.to_owned(), |(_, value)| format!("{name} {value}"))
+    let (name, labels) = count.parts();
+    labels.iter().flatten().fold(name.to_owned(), |text, (_, value)| format!("{text} {value}"))
 }
 
 impl Drop for MiniHost {
@@ -451,6 +451,7 @@ impl MiniHost {
         for piece in sent.chunks(PIECE_BYTES) {
             let Some(stream) = self.streams.get_mut(&id) else { return };
             stream.so_far += piece.len() as u64;
+            stream.exchange.on_received(piece.len() as u64, &mut self.worker);
             let mut out = Vec::new();
             if stream.capture {
                 match stream.exchange.on_body(self.now, stream.so_far, &mut self.worker, &mut out) {

@@ -14,6 +14,8 @@ pub struct Scenario {
     pub title: String,
     /// Where it can run, if not everywhere.
     pub only: Option<Only>,
+    /// The host that requests go to by default; one of its own from its name otherwise.
+    pub host: Option<String>,
     /// What happens, in order.
     pub steps: Vec<Step>,
 }
@@ -238,8 +240,8 @@ pub enum Test {
 /// What an answer must be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The status; `None` is a connection closed without an answer.
-    pub status: Option<u16>,
+    /// The status, where it is compared; `None` in it is a connection closed without an answer.
+    pub status: Option<Option<u16>>,
     /// Fields.
     pub checks: Vec<Check>,
     /// The body.
@@ -250,4 +252,19 @@ pub struct Expected {
     pub interim: Vec<(u16, Check)>,
     /// The connection broke off before the end.
     pub cut: bool,
+    /// What must have reached the origin since the request was sent.
+    pub origin: Option<Asks>,
+}
+
+/// What must have reached the origin since a request was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asks {
+    /// How many requests; at least one otherwise.
+    pub requests: Option<usize>,
+    /// Method and target of the last of them.
+    pub asked: Option<Asked>,
+    /// Its fields.
+    pub checks: Vec<Check>,
+    /// Its body.
+    pub body: Option<Body>,
 }

@@ -44,8 +44,11 @@ pub fn run(scenario: &Scenario, executor: &mut dyn Executor) -> Report {
     report(outcome)
 }
 
-/// The host that a scenario's requests go to; no two scenarios have the same.
+/// The host that a scenario's requests go to; no two scenarios have the same, unless they name one.
 pub fn host(scenario: &Scenario) -> String {
+    if let Some(host) = &scenario.host {
+        return host.clone();
+    }
     let (topic, file) = scenario.name.split_once('/').unwrap_or(("scenario", &scenario.name));
     format!("{file}.{topic}.test").to_ascii_lowercase()
 }
@@ -54,6 +57,8 @@ pub fn host(scenario: &Scenario) -> String {
 pub fn policies(scenario: &Scenario) -> Vec<String> {
     let host = host(scenario);
     let texts = scenario.steps.iter().filter_map(|step| match &step.action {
+        // Who names a host writes it into the policy as it is.
+        Action::Policy(text) if scenario.host.is_some() => Some(text.clone()),
         Action::Policy(text) => Some(text.replace("{host}", &host)),
         _ => None,
     });
@@ -82,6 +87,8 @@ struct Run<'a> {
     held: Vec<Held>,
     clients: BTreeMap<String, ClientId>,
     answers: BTreeMap<ClientId, Received>,
+    /// How much the origin had seen when a request was sent.
+    seen_before: BTreeMap<ClientId, usize>,
     next_client: u64,
     policies_used: usize,
     memories: BTreeMap<String, String>,
@@ -107,6 +114,7 @@ impl<'a> Run<'a> {
             held: Vec::new(),
             clients: BTreeMap::new(),
             answers: BTreeMap::new(),
+            seen_before: BTreeMap::new(),
             next_client: 1,
             policies_used: 0,
             memories: BTreeMap::new(),
@@ -225,6 +233,7 @@ impl<'a> Run<'a> {
         let client = ClientId(self.next_client);
         self.next_client += 1;
         self.clients.insert(label.unwrap_or(LAST).to_owned(), client);
+        self.seen_before.insert(client, self.seen.len());
         self.world.send(client, sent).map_err(|error| stopped("the request can be sent", error))?;
         if label.is_none() {
             self.await_answer(client)?;
@@ -240,7 +249,7 @@ impl<'a> Run<'a> {
                     0 => differences,
                     count => differences.hint(format!(
                         "{count} answers of the origin are held; a request that waits for one needs a name, as in \
-                         `A: GET /path`, and a `release`"
+                         `A: GET /path` (\"as\" in a policy's test), and a `release`"
                     )),
                 }]);
             }
@@ -271,7 +280,7 @@ impl<'a> Run<'a> {
         let Some(answer) = self.script.take(&request, self.host) else {
             let found = format!("{} {} (host {})", asked.method, asked.target, request.authority);
             self.seen.push(Seen { request });
-            let hint = format!("a step `origin {} {} -> 200` before this gives one", asked.method, asked.target);
+            let hint = format!("the origin needs an answer to `{} {}` before this", asked.method, asked.target);
             return Err(vec![Difference::new("only requests that the origin has an answer for", found).hint(hint)]);
         };
         if answer.reaction != Reaction::Refuse {
@@ -325,6 +334,13 @@ impl<'a> Run<'a> {
         let mut comparison = Comparison { scope, tolerance, remembered: BTreeMap::new(), differences: Vec::new() };
         if let Some(found) = self.answers.get(&client) {
             comparison.answer(expected, found);
+        }
+        if let Some(asks) = &expected.origin {
+            let before = self.seen_before.get(&client).copied().unwrap_or_default();
+            let seen = self.seen.get(before..).unwrap_or_default();
+            let last = seen.last().map(|seen| &seen.request);
+            let is_asked = |asked: &Asked| last.is_some_and(|last| super::script::is_asked(asked, last, self.host));
+            comparison.asks(asks, seen.len(), last, asks.asked.as_ref().is_none_or(is_asked));
         }
         let Comparison { remembered, differences, .. } = comparison;
         self.memories.extend(remembered);

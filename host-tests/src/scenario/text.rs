@@ -50,7 +50,10 @@ fn stands_for(name: &str, scope: &Scope<'_>) -> Result<String, String> {
         return Ok(piece.repeat(count));
     }
     scope.memories.get(name).cloned().ok_or_else(|| {
-        format!("nothing is remembered as `{name}`; a line `etag => {name}` below an earlier answer remembers it")
+        format!(
+            "nothing is remembered as `{name}`; a line `etag => {name}` below an earlier answer remembers it \
+             (`\"etag\": {{ \"save\": \"{name}\" }}` in a policy's test)"
+        )
     })
 }
 

@@ -23,6 +23,26 @@ fn is_local(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+const ELSEWHERE: &str = "without tokens, nothing is changed for a page from elsewhere";
+
+/// Whether a page of another origin makes the browser ask: browsers say so of everything that may change something.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let own =
+        |origin: &str| origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    headers.get_all(header::ORIGIN).iter().any(|origin| !origin.to_str().is_ok_and(own))
+}
+
+/// Who changes something, where they may. Where nobody has to say who they are, a page from elsewhere must not change anything by what a
+/// browser sends unasked.
+pub(super) fn allow_change<'a>(shared: &'a Shared, headers: &HeaderMap, scope: Scope) -> Result<&'a str, Problem> {
+    let who = allow(shared, headers, scope)?;
+    if shared.tokens.is_none() && is_from_elsewhere(headers) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, ELSEWHERE));
+    }
+    Ok(who)
+}
+
 /// Who asks, where they may.
 pub(super) fn allow<'a>(shared: &'a Shared, headers: &HeaderMap, scope: Scope) -> Result<&'a str, Problem> {
     let Some(tokens) = &shared.tokens else {
@@ -77,6 +97,23 @@ mod tests {
                 headers.append(header::HOST, host.parse().expect("a value"));
             }
             assert_eq!(is_local(&headers), want, "{hosts:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_says_so() {
+        for (origin, want) in [
+            (None, false),
+            (Some("http://localhost:9902"), false),
+            (Some("http://LOCALHOST:9902"), false),
+            (Some("http://localhost:9903"), true),
+            (Some("https://evil.example"), true),
+            (Some("null"), true),
+            (Some(""), true),
+        ] {
+            let mut headers = HeaderMap::from_iter([(header::HOST, "localhost:9902".parse().expect("a value"))]);
+            headers.extend(origin.map(|origin| (header::ORIGIN, origin.parse().expect("a value"))));
+            assert_eq!(is_from_elsewhere(&headers), want, "{origin:?}");
         }
     }
 

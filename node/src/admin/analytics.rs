@@ -26,6 +26,7 @@ pub(super) struct Wanted {
     step: Option<String>,
     policy: Option<String>,
     route: Option<String>,
+    host: Option<String>,
     /// `routes`: each route step by step, too.
     series: Option<String>,
 }
@@ -50,7 +51,7 @@ fn summed(shared: &Arc<Shared>, asked: &Asked) -> Result<Response, Problem> {
         return Err(Problem::not_found("this node keeps no analytics"));
     };
     let held = analytics.held(asked.range.resolution, asked.steps.from_ms, asked.steps.until_ms());
-    Ok(Json(summary(&held, asked, &shared.targets)).into_response())
+    Ok(Json(summary(&held, asked, &shared.policies.targets())).into_response())
 }
 
 impl Wanted {
@@ -75,8 +76,8 @@ impl Wanted {
             Some("routes") => true,
             Some(_) => return Err(Problem::bad_request("write series=routes, or nothing")),
         };
-        let Self { policy, route, .. } = self;
-        Ok(Asked { range, steps, now_ms, policy, route, routes_by_step })
+        let Self { policy, route, host, .. } = self;
+        Ok(Asked { range, steps, now_ms, policy, route, host, routes_by_step })
     }
 }
 

@@ -75,6 +75,21 @@ impl Snapshot {
         let help = "Workers that follow this node's purge log";
         gauge("larder_node_workers", help, &[("state", "heard")], Some((workers.len() - silent) as u64));
         gauge("larder_node_workers", help, &[("state", "silent")], Some(silent as u64));
+        for (name, named) in shared.policies.all() {
+            let generation = named.record.generation;
+            let help = "The generation of a pushed policy that this node tells workers of";
+            gauge("larder_policy_generation", help, &[("policy", &name)], Some(generation));
+            let uptake = shared.workers.uptake(&name, generation, now);
+            let help = "Workers by whether they have taken up the policy that was pushed";
+            for (state, workers) in [
+                ("current", uptake.current.len()),
+                ("behind", uptake.behind.len()),
+                ("refused", uptake.refused.len()),
+                ("silent", uptake.silent.len()),
+            ] {
+                gauge("larder_policy_workers", help, &[("policy", &name), ("state", state)], Some(workers as u64));
+            }
+        }
         let reported = shared.workers.reported(now);
         take_up(&mut counters, &reported.counts);
         take_up(&mut gauges, &reported.gauges);

@@ -1,4 +1,4 @@
-//! The admin plane: the dashboard, purging, how far purges have come, statistics, metrics, readiness. On a listener of its own: workers do not need
+//! The admin plane: the dashboard, purging, policies, how far purges have come, statistics, metrics, readiness. On a listener of its own: workers do not need
 //! it, and Envoy does not route to it.
 //!
 //! With a token file, everything but `/health`, `/ready` and the dashboard's own files needs a token of the right scope. Without one, the node listens on
@@ -8,9 +8,11 @@ mod access;
 mod analytics;
 mod metrics;
 mod page;
+mod policies;
 mod problem;
 mod purge;
 mod stats;
+mod warming;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +61,9 @@ fn router(shared: App) -> Router {
         .route("/v1/purge", post(purge::purge))
         .route("/v1/purges", get(purge::history))
         .route("/v1/purges/{sequence}/delivery", get(purge::delivery))
+        .merge(policies::router())
         .route("/v1/analytics", get(analytics::analytics))
+        .route("/v1/warming", get(warming::shown).post(warming::now))
         .route("/v1/stats", get(stats::stats))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(async || "ok\n"))

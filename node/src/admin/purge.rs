@@ -20,10 +20,10 @@ use crate::tokens::Scope;
 use crate::workers::Delivery;
 
 /// The longest wait for delivery.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Whoever waits looks this often beside every poll: workers fall silent without saying so.
-const LOOK_UP: Duration = Duration::from_millis(250);
+pub(super) const LOOK_UP: Duration = Duration::from_millis(250);
 
 /// Purges shown where the question does not say how many, and the most.
 const LAST: usize = 100;
@@ -169,7 +169,8 @@ pub(super) fn hex(log: u64) -> String {
     format!("{log:016x}")
 }
 
-fn span(text: &str) -> Option<Duration> {
+/// `5s` or `500ms`.
+pub(super) fn span(text: &str) -> Option<Duration> {
     if let Some(millis) = text.strip_suffix("ms") {
         return millis.parse().ok().map(Duration::from_millis);
     }

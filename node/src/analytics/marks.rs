@@ -1,4 +1,4 @@
-//! What happened, on the time axis: purges, and when the node started and stopped. What happens in one second is one mark.
+//! What happened, on the time axis: purges, policies, warming, and when the node started and stopped. What happens in one second is one mark.
 
 use std::collections::VecDeque;
 
@@ -10,6 +10,9 @@ pub(super) const MARKS_MAX: usize = 4096;
 
 /// What one mark says of what was purged; more is in the history of purges.
 const TEXTS_MAX: usize = 5;
+
+/// Two nodes that mark one event do so within this.
+const SAME_WITHIN_MS: u64 = 5_000;
 
 /// Characters of a text.
 const TEXT_CHARS_MAX: usize = 200;
@@ -26,6 +29,10 @@ pub(crate) enum Happened {
     Purge,
     /// The purge log is another one: all that was stored before counts as purged.
     OtherLog,
+    /// Another version of a policy is in force, or evaluated as a shadow.
+    Policy,
+    /// URLs were warmed.
+    Warm,
 }
 
 /// A mark: what happened in one second.
@@ -38,7 +45,7 @@ pub(crate) struct Mark {
     pub(crate) count: u64,
     /// How many of these purges were soft.
     pub(crate) soft: u64,
-    /// The first few: `tag product:7`.
+    /// The first few: `tag product:7`, `shop: version 3 pushed`.
     pub(crate) what: Vec<String>,
     /// Who asked, as far as this node knows.
     pub(crate) who: Vec<String>,
@@ -52,9 +59,24 @@ impl Mark {
 
     /// One purge.
     pub(crate) fn purge(at_ms: u64, what: &str, soft: bool, who: Option<&str>) -> Self {
+        Self { soft: soft.into(), ..Self::told(at_ms, Happened::Purge, what, who) }
+    }
+
+    /// One event, what it was about (`shop: version 3`), and who asked for it.
+    pub(crate) fn told(at_ms: u64, kind: Happened, what: &str, who: Option<&str>) -> Self {
         let cut = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect();
         let (what, who) = (vec![cut(what)], who.map(cut).into_iter().collect());
-        Self { soft: soft.into(), what, who, ..Self::new(at_ms, Happened::Purge) }
+        Self { what, who, ..Self::new(at_ms, kind) }
+    }
+
+    /// Whether another is about the same event: two nodes may say it.
+    fn says(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.what == other.what && self.at_ms.abs_diff(other.at_ms) <= SAME_WITHIN_MS
+    }
+
+    /// A change of a policy.
+    pub(crate) fn policy(at_ms: u64, what: &str, who: &str) -> Self {
+        Self::told(at_ms, Happened::Policy, what, Some(who))
     }
 
     fn is_like(&self, other: &Self) -> bool {
@@ -82,6 +104,8 @@ impl Mark {
             Happened::Stop => 1,
             Happened::Purge => 2,
             Happened::OtherLog => 3,
+            Happened::Policy => 4,
+            Happened::Warm => 5,
         });
         out.extend_from_slice(&self.count.to_le_bytes());
         out.extend_from_slice(&self.soft.to_le_bytes());
@@ -100,6 +124,8 @@ impl Mark {
             1 => Happened::Stop,
             2 => Happened::Purge,
             3 => Happened::OtherLog,
+            4 => Happened::Policy,
+            5 => Happened::Warm,
             _ => return None,
         };
         let (count, soft) = (reader.u64()?, reader.u64()?);
@@ -130,6 +156,13 @@ impl Marks {
             }
         }
         self.restore(mark);
+    }
+
+    /// Adds what another node says, unless it is known here.
+    pub(super) fn add_of_another(&mut self, mark: Mark) {
+        if !self.all.iter().rev().take(64).any(|known| known.says(&mark)) {
+            self.add(mark);
+        }
     }
 
     /// Adds what is written already.
@@ -185,6 +218,8 @@ mod tests {
 
     #[test]
     fn marks_come_back_as_they_were_and_nothing_else_does() {
+        let change = Mark::policy(5999, "shop: version 3 pushed", "ci");
+        assert_eq!(Mark::decode(&change.encode()), Some(change));
         let mark = Mark::purge(5000, &"tag ü".repeat(999), true, Some("ann"));
         let bytes = mark.encode();
         assert_eq!(Mark::decode(&bytes), Some(mark));
@@ -192,6 +227,17 @@ mod tests {
             assert_eq!(Mark::decode(&bytes[..end]), None);
         }
         assert_eq!(Mark::decode(&[bytes.as_slice(), b"x"].concat()), None);
+    }
+
+    #[test]
+    fn what_two_nodes_say_of_one_event_is_one_mark() {
+        let mut marks = Marks::new(false);
+        let policy = |at_ms, what| Mark::told(at_ms, Happened::Policy, what, Some("ci"));
+        marks.add(policy(10_000, "shop: version 3"));
+        marks.add_of_another(policy(12_000, "shop: version 3"));
+        marks.add_of_another(policy(12_000, "shop: version 2"));
+        marks.add_of_another(policy(90_000, "shop: version 3"));
+        assert_eq!(marks.between(0, u64::MAX).iter().map(|mark| mark.count).sum::<u64>(), 3);
     }
 
     #[test]

@@ -6,16 +6,20 @@
 //! Bounded: series (`Limits::series_max`, twice that with gauges), bytes (`Limits::analytics_bytes_max`, a third for each length of
 //! step; the oldest steps go), marks. On disk, where there is a folder, at most twice the bytes.
 //!
-//! Map: `resolution` (lengths of steps and ranges), `names`, `column`, `ring`, `marks` (what is held); `disk/` (what survives a restart);
-//! `sampling` (what is taken up every second); `summary/` (what is made of it for those who ask); `targets`.
+//! Map: `resolution` (lengths of steps and ranges), `names`, `column`, `ring`, `marks`, `keys` (what is held); `disk/` (what survives a
+//! restart); `sampling` (what is taken up every second); `since` (sums since a time); `sharing/` (what goes to other nodes and comes from them); `summary/` (what is
+//! made of it for those who ask); `targets`.
 
 mod column;
 mod disk;
+mod keys;
 mod marks;
 mod names;
 mod resolution;
 mod ring;
 pub(crate) mod sampling;
+mod since;
+pub(crate) mod sharing;
 pub(crate) mod summary;
 mod targets;
 mod varint;
@@ -24,18 +28,25 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use larder_core::cluster::message::Report;
+use larder_core::tally::{DURATION, over_routes};
 use larder_core::time::Timestamp;
 
 pub(crate) use self::column::Column;
 pub use self::disk::OpenError;
 use self::disk::{Batch, Disk, Found};
-pub(crate) use self::marks::Mark;
+pub(crate) use self::keys::KeySum;
+use self::keys::TopKeys;
 use self::marks::Marks;
+pub(crate) use self::marks::{Happened, Mark};
 use self::names::Names;
 pub(crate) use self::names::{Kind, Series};
 use self::resolution::RESOLUTIONS;
 pub(crate) use self::resolution::{RANGES, Range};
 use self::ring::Ring;
+pub(crate) use self::since::Grown;
+pub(crate) use self::summary::{Means, means};
+use self::sharing::{Entry, Place, Sharing};
 pub use self::targets::Targets;
 
 /// Between two looks for series that are no longer used, where there is no room for new ones.
@@ -51,6 +62,11 @@ struct State {
     names: Names,
     rings: [Ring; RESOLUTIONS.len()],
     marks: Marks,
+    keys: TopKeys,
+    /// Where other nodes share what is reported to them.
+    sharing: Option<Sharing>,
+    /// Up to where others' reports were read, as the folder has it.
+    place: Option<Place>,
     next_number: u64,
     swept_ms: u64,
     not_taken: u64,
@@ -63,10 +79,16 @@ pub(crate) struct Held {
     /// Columns with the begin of their step.
     pub(crate) columns: Vec<(u64, Column)>,
     pub(crate) marks: Vec<Mark>,
+    /// URLs that were asked for most, in no order.
+    pub(crate) keys: Vec<KeySum>,
+    /// The nodes whose workers' reports are in it, where there are several.
+    pub(crate) nodes: Vec<String>,
     /// The begin of the oldest step of this length.
     pub(crate) oldest_ms: Option<u64>,
     /// Values that were left out because there was no room for their series.
     pub(crate) not_taken: u64,
+    /// Seconds that were not shared with other nodes.
+    pub(crate) not_shared: u64,
 }
 
 /// The folder that goes with a store's URL: beside it, where that is on disk.
@@ -87,6 +109,9 @@ impl Analytics {
             names: Names::new(series_max),
             rings: RESOLUTIONS.map(|length| Ring::new(length.step_ms(), length.columns(), ring_bytes_max, is_written)),
             marks: Marks::new(is_written),
+            keys: TopKeys::default(),
+            sharing: None,
+            place: None,
             next_number: 1,
             swept_ms: 0,
             not_taken: 0,
@@ -102,19 +127,83 @@ impl Analytics {
         Ok(Self { state: Mutex::new(state), disk })
     }
 
-    /// Adds what counters have grown by.
+    /// What is reported here is shared with other nodes from now on; this one is known to them by its name.
+    pub(crate) fn share_as(&self, node: &str, run: u64) {
+        let mut state = self.lock();
+        state.sharing = Some(Sharing::new(node.to_owned(), run, state.place.clone()));
+    }
+
+    /// Adds what a worker has counted.
+    pub(crate) fn report(&self, report: &Report, now: Timestamp) {
+        let mut state = self.lock();
+        let cells = state.take_in(Kind::Counter, report.counts.iter().map(|(name, by)| (name.as_str(), *by)), now);
+        state.keys.add(&report.keys, now.0);
+        if let Some(sharing) = &mut state.sharing {
+            sharing.add(now.0, &cells);
+            sharing.add_keys(now.0, &report.keys);
+        }
+    }
+
+    /// Adds where workers' gauges stand, summed up.
+    pub(crate) fn reported_gauges<'a>(&self, gauges: impl IntoIterator<Item = (&'a str, u64)>, now: Timestamp) {
+        let mut state = self.lock();
+        let cells = state.take_in(Kind::Gauge, gauges, now);
+        if let Some(sharing) = &mut state.sharing {
+            sharing.add(now.0, &cells);
+        }
+    }
+
+    /// Adds what this node's own counters have grown by.
     pub(crate) fn counts<'a>(&self, counts: impl IntoIterator<Item = (&'a str, u64)>, now: Timestamp) {
         self.lock().take_in(Kind::Counter, counts, now);
     }
 
-    /// Adds where gauges stand.
+    /// Adds where this node's own gauges stand.
     pub(crate) fn gauges<'a>(&self, gauges: impl IntoIterator<Item = (&'a str, u64)>, now: Timestamp) {
         self.lock().take_in(Kind::Gauge, gauges, now);
     }
 
     /// Adds what happened.
     pub(crate) fn mark(&self, mark: Mark) {
-        self.lock().marks.add(mark);
+        let mut state = self.lock();
+        if let Some(sharing) = &mut state.sharing {
+            sharing.add_mark(&mark);
+        }
+        state.marks.add(mark);
+    }
+
+    /// Makes entries for other nodes of the seconds that have ended, or of all.
+    fn close_shared(&self, now: Option<Timestamp>) {
+        let State { sharing, names, .. } = &mut *self.lock();
+        if let Some(sharing) = sharing {
+            sharing.close(now.map(|now| now.0), names);
+        }
+    }
+
+    /// The next entry for other nodes.
+    fn first_shared(&self) -> Option<Vec<u8>> {
+        self.lock().sharing.as_ref()?.first()
+    }
+
+    /// They have it.
+    fn shared_first(&self) {
+        if let Some(sharing) = &mut self.lock().sharing {
+            sharing.written();
+        }
+    }
+
+    /// Up to where other nodes' entries were read.
+    fn shared_position(&self) -> String {
+        self.lock().sharing.as_ref().map(|sharing| sharing.position().to_owned()).unwrap_or_default()
+    }
+
+    /// Takes up another node's entry, which stands at a place.
+    fn take_up(&self, at: &str, entry: &[u8], now: Timestamp) {
+        let mut state = self.lock();
+        let taken = state.sharing.as_mut().and_then(|sharing| sharing.take_up(at, entry, now));
+        if let Some(entry) = taken {
+            state.take_up(&entry);
+        }
     }
 
     /// Writes what has ended by now; at the `end`, everything.
@@ -138,8 +227,11 @@ impl Analytics {
             names: state.names.all(),
             columns: ring.map(|ring| ring.between(from_ms, until_ms)).unwrap_or_default(),
             marks: state.marks.between(from_ms, until_ms),
+            keys: state.keys.between(from_ms, until_ms),
+            nodes: state.sharing.as_ref().map(|sharing| sharing.nodes(until_ms)).unwrap_or_default(),
             oldest_ms: ring.and_then(Ring::oldest_ms),
             not_taken: state.not_taken,
+            not_shared: state.sharing.as_ref().map_or(0, |sharing| sharing.not_shared),
         }
     }
 
@@ -150,12 +242,18 @@ impl Analytics {
 }
 
 impl State {
-    fn take_in<'a>(&mut self, kind: Kind, values: impl IntoIterator<Item = (&'a str, u64)>, now: Timestamp) {
+    /// Takes values in, and says what was taken.
+    fn take_in<'a>(
+        &mut self,
+        kind: Kind,
+        values: impl IntoIterator<Item = (&'a str, u64)>,
+        now: Timestamp,
+    ) -> Vec<(u32, Kind, u64)> {
         // Not in between: what has just got a number has no value yet.
         self.make_room(now);
         let mut cells = Vec::new();
         for (name, value) in values {
-            match self.names.number(kind, name) {
+            match self.number(kind, name) {
                 Some(id) => cells.push((id, kind, value)),
                 None => self.not_taken = self.not_taken.saturating_add(1),
             }
@@ -163,6 +261,30 @@ impl State {
         if !cells.is_empty() {
             self.rings.iter_mut().for_each(|ring| ring.add(now.0, &cells));
         }
+        cells
+    }
+
+    /// The number of a series. How long requests took is up to a hundred series a route: where that would leave no room for what
+    /// is counted of other routes, it is summed over routes.
+    fn number(&mut self, kind: Kind, name: &str) -> Option<u32> {
+        if name.starts_with(DURATION) && self.names.is_crowded() && !self.names.knows(kind, name) {
+            return self.names.number(kind, &over_routes(name));
+        }
+        self.names.number(kind, name)
+    }
+
+    /// Takes up what was reported to another node.
+    fn take_up(&mut self, entry: &Entry) {
+        let at = Timestamp(entry.at_ms);
+        let of_kind = |wanted: Kind| entry.values.iter().filter(move |(kind, ..)| *kind == wanted);
+        // Its own numbers stay its own.
+        let counts = of_kind(Kind::Counter).filter(|(_, name, _)| !name.starts_with("larder_node_"));
+        self.take_in(Kind::Counter, counts.map(|(_, name, by)| (name.as_str(), *by)), at);
+        let gauges: Vec<_> =
+            of_kind(Kind::Gauge).map(|(_, name, value)| (sharing::of_node(name, entry.home), *value)).collect();
+        self.take_in(Kind::Gauge, gauges.iter().map(|(name, value)| (name.as_str(), *value)), at);
+        self.keys.add(&entry.keys, entry.at_ms);
+        entry.marks.iter().for_each(|mark| self.marks.add_of_another(mark.clone()));
     }
 
     /// Forgets series that have no value left, where there is no room for others, and not all the time.
@@ -177,11 +299,23 @@ impl State {
                 used.insert(id);
             });
         }
+        if let Some(sharing) = &self.sharing {
+            sharing.each_series(|id| {
+                used.insert(id);
+            });
+        }
         self.names.retain(&used);
     }
 
     fn take_unwritten(&mut self, now: Timestamp, end: bool) -> Batch {
         let mut batch = Batch { marks: self.marks.take_unwritten(), sync: end, ..Batch::default() };
+        // A column that has not ended holds some of what was read up to here: a crash now costs that, and never counts it twice.
+        if let Some(place) = self.sharing.as_ref().map(Sharing::place)
+            && self.place.as_ref() != Some(&place)
+        {
+            batch.place = Some(place.clone());
+            self.place = Some(place);
+        }
         let ended_by = (!end).then_some(now.0);
         for (length, (ring, columns)) in RESOLUTIONS.iter().zip(self.rings.iter_mut().zip(&mut batch.columns)) {
             for (at_ms, cells) in ring.take_unwritten(ended_by) {
@@ -206,8 +340,9 @@ impl State {
     }
 
     fn restore(&mut self, found: Found) {
-        let Found { names, columns, not_contained, marks, next_number, id_max } = found;
+        let Found { names, columns, not_contained, marks, place, next_number, id_max } = found;
         self.next_number = next_number;
+        self.place = place;
         for series in names {
             self.names.take_up(series);
         }

@@ -79,6 +79,19 @@ impl Names {
         self.by_id.len() >= self.max
     }
 
+    /// Whether so much is taken that only what matters most should take more.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.by_id.len() >= self.max / 2
+    }
+
+    /// Whether a series is known.
+    pub(super) fn knows(&self, kind: Kind, name: &str) -> bool {
+        match kind {
+            Kind::Counter => self.counters.contains_key(name),
+            Kind::Gauge => self.gauges.contains_key(name),
+        }
+    }
+
     pub(super) fn by_id(&self, id: u32) -> Option<&Arc<Series>> {
         self.by_id.get(&id)
     }

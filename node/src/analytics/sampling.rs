@@ -8,8 +8,7 @@ use larder_core::purge::{Mode, Position, Scope, Sequence};
 use larder_core::time::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::marks::Happened;
-use super::{Analytics, Mark};
+use super::{Analytics, Happened, Mark};
 use crate::log::{LogId, Read};
 use crate::purging::{self, By};
 use crate::shared::Shared;
@@ -103,7 +102,7 @@ impl<'a> Sampling<'a> {
         ];
         self.analytics.gauges(own.into_iter().filter_map(|(name, value)| Some((name, value?))), now);
         let reported = self.shared.workers.reported(now).gauges;
-        self.analytics.gauges(reported.iter().map(|(name, value)| (name.as_str(), *value)), now);
+        self.analytics.reported_gauges(reported.iter().map(|(name, value)| (name.as_str(), *value)), now);
     }
 
     /// Purges that came into the log, whoever asked for them.

@@ -22,6 +22,17 @@ impl Targets {
         Self(targets)
     }
 
+    /// These, with those of other policies in the place of what was said under their names.
+    pub(crate) fn with<'a>(&self, policies: impl IntoIterator<Item = &'a Policy>) -> Self {
+        let mut targets = self.clone();
+        for policy in policies {
+            let name = label(&policy.name);
+            targets.0.retain(|(policy, _), _| *policy != name);
+            targets.0.append(&mut Self::of([policy]).0);
+        }
+        targets
+    }
+
     /// A route's, from 0 to 1.
     pub fn target(&self, policy: &str, route: &str) -> Option<f64> {
         self.0.get(&(policy.to_owned(), route.to_owned())).copied()
@@ -57,6 +68,10 @@ mod tests {
         assert_eq!((of("shop", "items"), of("shop", "other")), (Some(0.9), Some(0.5)));
         assert_eq!((of("shop", "none"), of("other", "items")), (None, None));
         assert_eq!(targets.len(), 2);
+        let pushed =
+            r#"{"version": 1, "name": "shop", "routes": [{"name": "items", "path": "/i", "target_hit_ratio": 0.7}]}"#;
+        let with = targets.with([&Policy::parse(pushed).expect("a policy")]);
+        assert_eq!((with.target("shop", "items"), with.target("shop", "other"), with.len()), (Some(0.7), None, 1));
         assert_eq!(label("a;b\n"), "a_b_");
     }
 }

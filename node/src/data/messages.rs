@@ -102,12 +102,12 @@ pub(crate) async fn perform(shared: &Shared, kind: Kind, body: Bytes, held: impl
         Kind::Poll => {
             let asked: Poll = decode(body)?;
             drop(held);
-            poll(shared, &asked).await.map(|answer| pieces(answer.encode()))
+            poll(shared, &asked).await
         }
         Kind::Report => {
             let (report, now): (Report, _) = (decode(body)?, shared.clock.now());
             if let Some(analytics) = &shared.analytics {
-                analytics.counts(report.counts.iter().map(|(name, by)| (name.as_str(), *by)), now);
+                analytics.report(&report, now);
             }
             shared.workers.reports(report, now);
             Ok(pieces(StoreAnswer::Done.encode()))
@@ -187,29 +187,59 @@ impl Drop for Polling<'_> {
     }
 }
 
-async fn poll(shared: &Shared, poll: &Poll) -> Result<PollAnswer, Turned> {
+async fn poll(shared: &Shared, poll: &Poll) -> Result<Pieces, Turned> {
     let _permit = shared.polls.try_acquire().map_err(|_| Turned::Polls)?;
-    shared.workers.polls(&poll.worker, poll.position, poll.lag_max, shared.clock.now());
+    shared.workers.polls(&poll.worker, poll.position, poll.lag_max, poll.watch.as_ref(), shared.clock.now());
     let _polling = Polling { shared, worker: &poll.worker };
     let anew = |position: Position| PollAnswer { position, begins_anew: true, records: Vec::new(), policies: None };
+    let mut news = poll.watch.as_ref().and_then(|watch| shared.policies.news(watch));
     if poll.position.log == 0 {
-        return shared.following.head().await.map(anew).map_err(|_| Turned::Log);
+        return shared.following.head().await.map(|head| with_news(&anew(head), news)).map_err(|_| Turned::Log);
     }
-    let wait = Duration::from_millis(poll.wait_for.0.min(shared.limits.poll_max_ms));
     let log = shared.following.log();
-    let read = tokio::select! {
-        read = log.read(LogId(poll.position.log), poll.position.sequence, PAGE, wait) => read,
-        () = shared.stopped() => {
-            return Ok(PollAnswer { position: poll.position, begins_anew: false, records: Vec::new(), policies: None });
+    let after = |wait| log.read(LogId(poll.position.log), poll.position.sequence, PAGE, wait);
+    let wait = Duration::from_millis(poll.wait_for.0.min(shared.limits.poll_max_ms));
+    // Whoever is to take up a policy is told now.
+    let wait = if news.is_some() { Duration::ZERO } else { wait };
+    let until_news = async {
+        match &poll.watch {
+            Some(watch) => shared.policies.until_news(watch).await,
+            None => std::future::pending().await,
         }
     };
-    match read.map_err(|_| Turned::Log)? {
+    let read = tokio::select! {
+        // The log first: where both have something, neither waits for another poll.
+        biased;
+        read = after(wait) => read,
+        () = shared.stopped() => {
+            let answer =
+                PollAnswer { position: poll.position, begins_anew: false, records: Vec::new(), policies: None };
+            return Ok(with_news(&answer, None));
+        }
+        found = until_news, if news.is_none() => {
+            news = Some(found);
+            after(Duration::ZERO).await
+        }
+    };
+    if let (None, Some(watch)) = (&news, &poll.watch) {
+        news = shared.policies.news(watch);
+    }
+    let answer = match read.map_err(|_| Turned::Log)? {
         Read::Page(page) => {
             // Not the head: in a log that nodes share, it may lie before what this worker has from another node.
             let sequence = page.records.last().map_or(poll.position.sequence, |record| record.sequence);
             let position = Position { sequence, ..poll.position };
-            Ok(PollAnswer { position, begins_anew: false, records: page.records, policies: None })
+            PollAnswer { position, begins_anew: false, records: page.records, policies: None }
         }
-        Read::TooOld { head, .. } | Read::Other { head } => Ok(anew(of_core(head))),
+        Read::TooOld { head, .. } | Read::Other { head } => anew(of_core(head)),
+    };
+    Ok(with_news(&answer, news))
+}
+
+/// An answer, and the policies that the worker does not have yet.
+fn with_news(answer: &PollAnswer, news: Option<Bytes>) -> Pieces {
+    match news {
+        Some(news) => Pieces::new(answer.encode_front().into(), news),
+        None => Bytes::from(answer.encode()).into(),
     }
 }

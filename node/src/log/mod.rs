@@ -150,8 +150,36 @@ pub trait Log: Send + Sync + 'static {
     /// The newest position that this node knows. Costs no I/O. Fails where the log has not been heard from for too long.
     async fn head(&self) -> Result<Position, LogError>;
 
+    /// Takes the turn at something that one node at a time does, or keeps it, for `keep_for` from now on; says whose turn it is, by the
+    /// word that node gave. `mine` is random, so that no two nodes give the same. Where a log is one node's, it always is its turn.
+    async fn take_turn(&self, what: &str, mine: &str, keep_for: Duration) -> Result<String, LogError> {
+        let _ = (what, keep_for);
+        Ok(mine.to_owned())
+    }
+
+    /// Gives the turn back, should it be ours.
+    async fn give_turn(&self, what: &str, mine: &str) -> Result<(), LogError> {
+        let _ = (what, mine);
+        Ok(())
+    }
+
     /// Records of `log` after `from`, at most `max` (and at least one is allowed); waits up to `wait` for the first.
     async fn read(&self, log: LogId, from: Sequence, max: usize, wait: Duration) -> Result<Read, LogError>;
+
+    /// Where the nodes that share this log leave one another what else they have to say; none where one node alone has the log.
+    fn board(&self) -> Option<&dyn Board> {
+        None
+    }
+}
+
+/// A list that several nodes append to and read, of which the newest entries are kept.
+#[async_trait]
+pub trait Board: Send + Sync {
+    /// Appends an entry. After an error it may stand there all the same.
+    async fn post(&self, entry: &[u8]) -> Result<(), LogError>;
+
+    /// Entries after a place, or from the oldest on where that is empty; at most `max`, in order, each with its place.
+    async fn read(&self, after: &str, max: usize) -> Result<Vec<(String, Vec<u8>)>, LogError>;
 }
 
 /// The purges as bytes, within limits.

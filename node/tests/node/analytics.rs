@@ -34,7 +34,7 @@ async fn shown(world: &World, query: &str) -> Value {
 
 async fn reports(world: &World, outcome: &str, by: u64) {
     let counts = vec![(format!("{REQUESTS}{outcome}"), by)];
-    let report = Report { worker: "w".into(), counts, gauges: vec![("larder_l1_bytes".into(), by)] };
+    let report = Report { worker: "w".into(), counts, gauges: vec![("larder_l1_bytes".into(), by)], keys: vec![] };
     assert_eq!(world.ask::<_, StoreAnswer>(Report::PATH, &report).await, StoreAnswer::Done);
 }
 

@@ -73,6 +73,7 @@ async fn reports_are_summed() {
             worker: worker.into(),
             counts: vec![("larder_requests_total;route=items;outcome=hit".into(), 3)],
             gauges: vec![("larder_l1_bytes".into(), 10)],
+            keys: vec![],
         };
         assert_eq!(world.ask::<_, StoreAnswer>(Report::PATH, &report).await, StoreAnswer::Done);
     }

@@ -8,8 +8,14 @@ mod hostile;
 mod limits;
 mod log;
 mod lookups;
+mod policies;
 mod purges;
+#[cfg(feature = "redis")]
+#[path = "../servers/mod.rs"]
+mod servers;
 mod serving;
+#[cfg(feature = "redis")]
+mod sharing;
 mod stores;
 mod support;
 mod variants;

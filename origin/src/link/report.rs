@@ -15,14 +15,15 @@ pub(super) async fn run(cache: Weak<Cache>) {
         tokio::time::sleep(EVERY).await;
         let Some(cache) = cache.upgrade() else { return };
         let Some(link) = &cache.link else { return };
-        let counts = cache.take_counts();
+        let (counts, keys) = cache.take_counts();
         if counts.is_empty() {
             continue;
         }
-        let ((bytes, keys), _) =
+        let ((bytes, stored), _) =
             cache.step(|inner, _, _| (inner.worker.shelf.bytes(), inner.worker.shelf.len() as u64));
-        let gauges = vec![("larder_l1_bytes".to_owned(), bytes), ("larder_l1_keys".to_owned(), keys)];
-        let message = Report { worker: link.name.clone(), counts: counts.clone(), gauges };
+        let gauges = vec![("larder_l1_bytes".to_owned(), bytes), ("larder_l1_keys".to_owned(), stored)];
+        // Which URLs are asked for most shows in the next report as well: these are not kept for it.
+        let message = Report { worker: link.name.clone(), counts: counts.clone(), gauges, keys };
         let call =
             Call { path: Report::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout: TELL_TIMEOUT };
         if link.call(&call).await.ok().and_then(StoreAnswer::decode).is_none() {

@@ -83,6 +83,52 @@ async fn a_cluster_that_is_down_costs_hits_and_nothing_else() {
     assert!(field(&response, "cache-status").contains("fwd="), "{}", field(&response, "cache-status"));
 }
 
+/// What a node's `/metrics` says of a layer's series, whose sum is wanted.
+async fn reported(node: &Running, series: &str, labels: &[&str]) -> u64 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let address = node.admin.expect("an admin plane");
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    let is_meant = |line: &&str| {
+        line.starts_with(&format!("larder_fleet_{series}_total{{")) && labels.iter().all(|label| line.contains(label))
+    };
+    let value = |line: &str| line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok());
+    answer.lines().filter(is_meant).filter_map(value).sum()
+}
+
+#[tokio::test]
+async fn a_layer_reports_how_long_requests_took_and_what_the_service_sent() {
+    let node = node().await;
+    let layer = layer(&[&node]);
+    let (service, origin) = service(&layer);
+    assert_eq!(until(&service, &origin, "/a", "12345", "hit").await, "12345");
+    let stored = origin.calls() as u64 * 5;
+    // Passed by without being stored, in two pieces whose length nobody has told.
+    let request = send(&service, "/b");
+    let pen = origin.asked().await.answer(200, &[("cache-control", "no-store")]);
+    let reading = tokio::spawn(async move { text(request.await.expect("an answer")).await.expect("whole") });
+    pen.write("123").await;
+    pen.write("4567").await;
+    drop(pen);
+    assert_eq!(reading.await.expect("ended"), "1234567");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut again = tokio::time::interval(Duration::from_millis(50));
+    loop {
+        let bytes = reported(&node, "origin_bytes", &[]).await;
+        let took = reported(&node, "request_duration", &["outcome=\"hit\"", "within="]).await;
+        let requests = reported(&node, "requests", &[]).await;
+        if bytes == stored + 7 && took >= 1 && requests == reported(&node, "request_duration", &[]).await {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{bytes} bytes of {}, {took} hits, {requests} requests", stored + 7);
+        again.tick().await;
+    }
+    node.stop().await.expect("stopped");
+}
+
 #[cfg(feature = "store")]
 #[tokio::test]
 async fn a_store_in_the_process_outlives_the_memory() {

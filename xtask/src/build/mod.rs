@@ -1,4 +1,4 @@
-//! `cargo xtask build`: the release module, at one path, checked for what Envoy will ask of it.
+//! `cargo xtask build`: the release module, at one path, checked for what Envoy will ask of it; and the dashboard's page.
 //! Which compiler is used is setup's business; what a module file looks like is `module`'s.
 
 mod module;
@@ -13,12 +13,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::setup::wasm::{self, Toolchain};
-use crate::{Verdict, paths, process};
+use crate::{Verdict, page, paths, process};
 
 /// Build the release plugin target/larder.wasm and print its size and SHA-256
 ///
 /// The module is compiled with LTO and without symbols, and refused if it imports anything but the environment and the
-/// `proxy_*` functions of proxy-wasm (another WASI import, say, which Envoy could not satisfy).
+/// `proxy_*` functions of proxy-wasm (another WASI import, say, which Envoy could not satisfy). Where npm is there, the
+/// dashboard's page (dashboard/dist) is built anew, too; it is checked in, and the node takes it into its binary.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -41,6 +42,9 @@ pub struct Module {
 pub fn main(args: &Args) -> Result<Verdict> {
     let (toolchain, _) = wasm::ensure().context("no compiler for wasm")?;
     let module = release(&toolchain)?;
+    if !page::build()? {
+        eprintln!("npm is not there: dashboard/dist stays as it is");
+    }
     if args.json {
         println!("{}", serde_json::to_string(&module).context("cannot print JSON")?);
     } else {

@@ -24,11 +24,16 @@ const NEEDS: &[Need] = &[
     Need { what: "pip", package: "python3-pip", present: has_pip },
     // Core's tests in wasm.
     Need { what: "Node", package: "nodejs", present: || program("node") || program("nodejs") },
+    // The public cache test suite, and the dashboard, which is tested in a real browser.
+    Need { what: "npm", package: "npm", present: || program("npm") },
+    Need { what: "Chromium", package: "chromium", present: || program("chromium") },
     // The node's stores and its purge log, in tests. (Debian may start these as services; that is not needed.)
     Need { what: "memcached", package: "memcached", present: || program("memcached") },
     Need { what: "Redis", package: "redis-server", present: || program("redis-server") && program("redis-cli") },
     // Purges when a database changes, in tests, which run a server of their own.
     Need { what: "PostgreSQL", package: "postgresql", present: has_postgres },
+    // What guides in docs/ ask with.
+    Need { what: "curl", package: "curl", present: || program("curl") },
     // Benches: the server Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },

@@ -19,6 +19,16 @@ impl Count {
         output.lines().filter_map(Self::of_line).sum()
     }
 
+    /// Adds up the closing lines `# pass 12`, `# fail 0`, `# skipped 0` of Node's test runner, however it marks them.
+    pub fn of_node(output: &str) -> Self {
+        let number = |line: &str, name: &str| {
+            let (word, number) = line.trim_start_matches(['#', 'ℹ', ' ']).split_once(' ')?;
+            (word == name).then(|| number.trim().parse::<usize>().ok()).flatten()
+        };
+        let sum = |name: &str| output.lines().filter_map(|line| number(line.trim(), name)).sum::<usize>();
+        Self { passed: sum("pass"), failed: sum("fail") + sum("cancelled"), skipped: sum("skipped") + sum("todo") }
+    }
+
     fn of_line(line: &str) -> Option<Self> {
         let (_, counts) = line.trim().strip_prefix("test result: ")?.split_once(". ")?;
         let number = |name: &str| {
@@ -61,5 +71,12 @@ mod tests {
         assert_eq!(count, Count { passed: 7, failed: 2, skipped: 1 });
         assert_eq!(count.line(), "7 passed, 2 failed, 1 skipped");
         assert_eq!(Count::of_cargo("error: could not compile").line(), "0 passed, 0 failed");
+    }
+    #[test]
+    fn closing_lines_of_node_are_counted_in_both_forms() {
+        let tap = "ok 1 - a test\n# Subtest: pass 3\n# tests 9\n# suites 2\n# pass 7\n# fail 1\n# cancelled 0\n# skipped 1\n# todo 0\n";
+        assert_eq!(Count::of_node(tap), Count { passed: 7, failed: 1, skipped: 1 });
+        assert_eq!(Count::of_node(&tap.replace('#', "ℹ")), Count { passed: 7, failed: 1, skipped: 1 });
+        assert_eq!(Count::of_node("npm error code EUSAGE"), Count::default());
     }
 }

@@ -20,7 +20,7 @@ pub use count::Count;
 /// No step may hang a run for ever. The longest, compiling everything on a slow machine, takes a few minutes.
 const STEP_WITHIN: Duration = Duration::from_secs(25 * 60);
 
-/// Run every check: fmt, clippy, tidy, deny, unit, wasm, host, envoy, conformance
+/// Run every check: fmt, clippy, tidy, deny, unit, wasm, host, dashboard, envoy, conformance
 ///
 /// Installs first what the chosen steps need (see `cargo xtask setup`). A failing step shows its output; the steps after
 /// it still run. The last line counts the tests of all steps, and one for each check that has no tests of its own.
@@ -64,6 +64,8 @@ pub enum StepName {
     Wasm,
     /// The plugin in the wasmtime host
     Host,
+    /// The dashboard is what its sources make, and shows in a real browser what a node says
+    Dashboard,
     /// The plugin in real Envoy, once for each version
     Envoy,
     /// The public HTTP cache test suite in real Envoy (`cargo xtask conformance`)
@@ -150,8 +152,8 @@ struct Run<'a> {
 impl Run<'_> {
     /// Installs what the steps need, and nothing else. A tool that cannot be had fails the run: its step could not.
     fn setup(&self, names: &[StepName]) -> Result<()> {
-        use StepName::{Clippy, Conformance, Envoy, Host, Unit, Wasm};
-        const ALL_THAT_RUN: &[StepName] = &[Unit, Wasm, Host, Envoy, Conformance];
+        use StepName::{Clippy, Conformance, Dashboard, Envoy, Host, Unit, Wasm};
+        const ALL_THAT_RUN: &[StepName] = &[Unit, Wasm, Host, Dashboard, Envoy, Conformance];
         const WITH_MODULES: &[StepName] = &[Clippy, Wasm, Host, Envoy, Conformance];
         let needs: &[(Tool, &[StepName])] = &[
             (Tool::Packages, ALL_THAT_RUN),
@@ -191,10 +193,13 @@ impl Run<'_> {
             let started = Instant::now();
             let (status, mut output) = process::capture_within(command, log, STEP_WITHIN)
                 .with_context(|| format!("step {step}: {}", process::line(command)))?;
-            let tests = Count::of_cargo(&output);
+            let tests = match kind {
+                Kind::Check | Kind::Tests => Count::of_cargo(&output),
+                Kind::NodeTests => Count::of_node(&output),
+            };
             let mut count = match kind {
                 Kind::Check => Count { passed: 1, ..Count::default() },
-                Kind::Tests => tests,
+                Kind::Tests | Kind::NodeTests => tests,
             };
             if !status.success() && count.failed == 0 {
                 // It did not compile, crashed or was killed when its time was up.
@@ -250,6 +255,8 @@ enum Kind {
     Check,
     /// As many tests as its output says.
     Tests,
+    /// The same, where Node runs them.
+    NodeTests,
 }
 
 impl Outcome {

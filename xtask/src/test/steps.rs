@@ -1,5 +1,6 @@
 //! What each step of `cargo xtask test` runs. Test programs are found by where they lie, so that a new file is a new test:
-//! `tests/envoy_*` of any crate needs a real Envoy, the rest of host-tests/tests the modules; all others are unit tests.
+//! `tests/envoy_*` of any crate needs a real Envoy, `tests/module_*` and the rest of host-tests/tests the modules; all others are unit
+//! tests.
 //!
 //! All native steps compile the same packages with the same features in one profile, so that nothing is compiled twice.
 
@@ -13,10 +14,11 @@ use super::{Kind, Run, StepName};
 use crate::cargo::{NATIVE, cargo, metadata};
 use crate::setup::wasm::Toolchain;
 use crate::setup::{deny, envoy, runner, wasm};
-use crate::{build, paths};
+use crate::{build, page, paths};
 
 const HOST_TESTS: &str = "larder-host-tests";
 const ENVOY: &str = "envoy_";
+const MODULE: &str = "module_";
 
 /// Takes one step. Whatever goes wrong is one of its failures.
 pub fn take(run: &mut Run<'_>, name: StepName, versions: &[Option<String>]) {
@@ -34,6 +36,7 @@ pub fn take(run: &mut Run<'_>, name: StepName, versions: &[Option<String>]) {
         StepName::Unit => unit(run),
         StepName::Wasm => in_wasm(run),
         StepName::Host => host(run),
+        StepName::Dashboard => dashboard(run),
         StepName::Envoy => in_envoy(run, versions),
         StepName::Conformance => conformance(run),
     };
@@ -71,7 +74,7 @@ fn deny(run: &mut Run<'_>) -> Result<()> {
 fn unit(run: &mut Run<'_>) -> Result<()> {
     let mut command = test_command();
     command.args(["--lib", "--bins"]);
-    for program in programs()?.iter().filter(|program| program.package != HOST_TESTS && !program.needs_envoy()) {
+    for program in programs()?.iter().filter(|program| !program.needs_modules() && !program.needs_envoy()) {
         command.arg("--test").arg(&program.name);
     }
     filtered(run, &mut command);
@@ -103,12 +106,29 @@ fn in_wasm(run: &mut Run<'_>) -> Result<()> {
 fn host(run: &mut Run<'_>) -> Result<()> {
     let modules = modules(run)?;
     let mut command = test_command();
-    for program in programs()?.iter().filter(|program| program.package == HOST_TESTS && !program.needs_envoy()) {
+    for program in programs()?.iter().filter(|program| program.needs_modules() && !program.needs_envoy()) {
         command.arg("--test").arg(&program.name);
     }
-    modules.tell(&mut command);
+    // The guides in docs/ run it.
+    let mut shop = cargo();
+    run.command("build shop", Kind::Check, shop.arg("build").args(NATIVE).args(["--bin", "shop-api"]));
+    modules.tell(&mut command).env("LARDER_SHOP_API", paths::target().join("debug/shop-api"));
     filtered(run, &mut command);
     run.command("host", Kind::Tests, &mut command);
+    Ok(())
+}
+
+fn dashboard(run: &mut Run<'_>) -> Result<()> {
+    let mut command = cargo();
+    command.arg("build").args(NATIVE).args(["--bin", "larder"]);
+    if run.command("larder", Kind::Check, &mut command)
+        && run.command("npm", Kind::Check, &mut page::install())
+        && run.command("page", Kind::Check, &mut page::npm(&["run", "check"]))
+    {
+        let mut command = page::tests(run.args.filter.as_deref())?;
+        command.env("LARDER_BIN", paths::target().join("debug/larder"));
+        run.command("dashboard", Kind::NodeTests, &mut command);
+    }
     Ok(())
 }
 
@@ -207,6 +227,10 @@ struct Program {
 impl Program {
     fn needs_envoy(&self) -> bool {
         self.name.starts_with(ENVOY)
+    }
+
+    fn needs_modules(&self) -> bool {
+        self.package == HOST_TESTS || self.name.starts_with(MODULE)
     }
 }
 

@@ -25,11 +25,11 @@ use crate::{Verdict, paths, process};
 /// Rules: dependencies between our crates only along the arrows of the design; core stays free of I/O crates; larder-origin
 /// compiles no client, server or TLS that its features do not ask for; every Rust file begins with a `//!` header and has at
 /// most 600 lines without its tests; tests never sleep and are never ignored; no unfinished code; no paths of one machine;
-/// relative links in Markdown resolve; policies/schema.json is current.
+/// relative links in Markdown resolve; the schemas in policies/ are current.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Write policies/schema.json anew instead of complaining
+    /// Write the schemas in policies/ anew instead of complaining
     #[arg(long)]
     fix: bool,
     /// Print the findings as JSON on standard output

@@ -74,6 +74,21 @@ pub struct Report {
     pub counts: Vec<(String, u64)>,
     /// Gauges by name with labels, and where they stand.
     pub gauges: Vec<(String, u64)>,
+    /// The URLs that were asked for most.
+    pub keys: Vec<ReportedKey>,
+}
+
+/// A URL that was asked for: one whose responses are everybody's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReportedKey {
+    /// As purges name it.
+    pub url: String,
+    /// Under which rules, as counters have it: `;policy=shop;route=items;class=catalog`.
+    pub labels: String,
+    /// How often since the last report. Of URLs that are asked for seldom, not all requests are known.
+    pub requests: u64,
+    /// How often a store had the answer.
+    pub hits: u64,
 }
 
 impl Purge {
@@ -84,6 +99,17 @@ impl Purge {
 impl Poll {
     /// Where it is sent.
     pub const PATH: &str = "/larder/poll";
+}
+
+impl PollAnswer {
+    /// The message up to its policies, which are the last in it. With [`Policies::encode_back`] after it, it is whole: a node that tells many
+    /// workers of a policy has that in memory once.
+    pub fn encode_front(&self) -> Vec<u8> {
+        let mut front = Self { policies: None, ..self.clone() }.encode();
+        // That there are none.
+        front.pop();
+        front
+    }
 }
 
 impl Report {
@@ -204,6 +230,13 @@ impl Message for Report {
                 put_u64(out, *number);
             }
         }
+        put_len(out, self.keys.len());
+        for key in &self.keys {
+            put(out, key.url.as_bytes());
+            put(out, key.labels.as_bytes());
+            put_u64(out, key.requests);
+            put_u64(out, key.hits);
+        }
     }
 
     fn read(reader: &mut Reader) -> Option<Self> {
@@ -215,7 +248,13 @@ impl Message for Report {
             }
             Some(rows)
         };
-        Some(Self { worker, counts: list()?, gauges: list()? })
+        let (counts, gauges) = (list()?, list()?);
+        let mut keys = Vec::new();
+        for _ in 0..reader.list()? {
+            let (url, labels) = (reader.text()?, reader.text()?);
+            keys.push(ReportedKey { url, labels, requests: reader.u64()?, hits: reader.u64()? });
+        }
+        Some(Self { worker, counts, gauges, keys })
     }
 }
 
@@ -250,10 +289,14 @@ mod tests {
         let policies = Policies { generation: 8, active: Some(pushed), shadow: None };
         for policies in [None, Some(policies)] {
             let answer = PollAnswer { position: AT, begins_anew: true, records: records.clone(), policies };
+            if let Some(policies) = &answer.policies {
+                assert_eq!([answer.encode_front(), policies.encode_back()].concat(), answer.encode());
+            }
             assert_eq!(PollAnswer::decode(answer.encode().into()), Some(answer));
         }
-        let report =
-            Report { worker: "w".into(), counts: vec![("a;b=c".into(), 1)], gauges: vec![("g".into(), u64::MAX)] };
+        let key = ReportedKey { url: "http://h/".into(), labels: ";route=a".into(), requests: 3, hits: 2 };
+        let (counts, gauges) = (vec![("a;b=c".into(), 1)], vec![("g".into(), u64::MAX)]);
+        let report = Report { worker: "w".into(), counts, gauges, keys: vec![key] };
         assert_eq!(Report::decode(report.encode().into()), Some(report));
     }
 }

@@ -24,6 +24,6 @@ mod policies;
 
 pub use codec::Message;
 pub use fill::{Freshen, Refusal, Release, Store, StoreAnswer};
-pub use log::{Denial, Poll, PollAnswer, Purge, PurgeAnswer, Report};
+pub use log::{Denial, Poll, PollAnswer, Purge, PurgeAnswer, Report, ReportedKey};
 pub use lookup::{Found, Lookup, LookupAnswer};
 pub use policies::{POLICY_BYTES_MAX, Policies, Pushed, Watch};

@@ -54,6 +54,13 @@ impl Watch {
 }
 
 impl Policies {
+    /// As the end of an answer to a poll: see [`super::PollAnswer::encode_front`].
+    pub fn encode_back(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_option(&mut out, Some(self), Self::put);
+        out
+    }
+
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         put_u64(out, self.generation);
         put_option(out, self.active.as_ref(), Pushed::put);

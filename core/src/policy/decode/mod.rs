@@ -45,11 +45,18 @@ pub(crate) trait Object: Default {
 pub(crate) struct Cx {
     pub errors: Collected,
     path: Vec<Step>,
+    /// Whether a field that is unknown may belong elsewhere in a policy.
+    in_policy: bool,
 }
 
 impl Cx {
     pub const fn new() -> Self {
-        Self { errors: Collected::new(), path: Vec::new() }
+        Self { errors: Collected::new(), path: Vec::new(), in_policy: true }
+    }
+
+    /// For what is no policy.
+    pub const fn without_policy_hints() -> Self {
+        Self { errors: Collected::new(), path: Vec::new(), in_policy: false }
     }
 
     /// Decodes `node`, which is the part `step` of what is being decoded.
@@ -89,7 +96,8 @@ pub(crate) fn decode_object<T: Object>(node: &Node, cx: &mut Cx) -> Option<T> {
         } else if !object.member(member, cx) {
             // Hints cost more than errors: none for those that are only counted.
             let full = cx.errors.is_full();
-            let problem = if full { Problem::default() } else { unknown_field(&member.key, &T::fields()) };
+            let problem =
+                if full { Problem::default() } else { unknown_field(&member.key, &T::fields(), cx.in_policy) };
             cx.problem_in(member.key.as_str(), member.key_at, problem);
         }
     }
@@ -102,12 +110,13 @@ pub(crate) fn decode_object<T: Object>(node: &Node, cx: &mut Cx) -> Option<T> {
 }
 
 /// A field that is not among `known`: where it belongs, what it is called here, or what it was probably meant to be.
-fn unknown_field(name: &str, known: &[&'static str]) -> Problem {
+fn unknown_field(name: &str, known: &[&'static str], in_policy: bool) -> Problem {
     let problem = Problem::new(format!("unknown field {}", Quoted(name)));
-    if let Some(place) = misplaced::place_of(name) {
+    if let Some(place) = misplaced::place_of(name).filter(|_| in_policy) {
         return Problem::new(format!("{} {place}, not here", Quoted(name)));
     }
-    match misplaced::known_as(name, known).or_else(|| nearest(name, known.iter().copied())) {
+    let known_as = misplaced::known_as(name, known).filter(|_| in_policy);
+    match known_as.or_else(|| nearest(name, known.iter().copied())) {
         Some(name) => problem.nearest(Some(name)),
         None => problem.and_expected(format!("one of {}", known.join(", "))),
     }

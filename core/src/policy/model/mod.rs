@@ -3,10 +3,12 @@
 //!
 //! Knows nothing of defaults and kinds (`kinds`), nor of what the settings amount to (`compile`).
 
+mod ahead;
 mod file;
 mod settings;
 mod values;
 
+pub use ahead::*;
 pub use file::*;
 pub use settings::*;
 pub use values::*;

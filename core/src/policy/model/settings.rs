@@ -1,5 +1,6 @@
 //! The settings that `defaults`, classes and routes have in common.
 
+use super::ahead::RefreshAheadSetting;
 use super::values::{
     Bytes, Coding, CookieName, CookiePattern, FieldName, FieldValue, InvalidatePath, Language, Percent, QueryPattern,
     Ratio, Span, TagTemplate, Wait, WarmUrl,
@@ -24,6 +25,9 @@ object! {
         pub jitter: Percent = "jitter",
         /// Use of stale responses at the edge.
         pub stale: StaleSettings = "stale",
+        /// Refreshes responses that are used often before they expire: `"off"`, how long before (`"10%"` of the lifetime, `"30s"`),
+        /// or that and how often they must be used. Default: `"off"`.
+        pub refresh_ahead: RefreshAheadSetting = "refresh_ahead",
         /// What the client is told.
         pub client: ClientSettings = "client",
         /// Where the `ETag` comes from: the origin only, or computed where the origin gives none. Default: `"origin"`.
@@ -125,7 +129,7 @@ impl Overlay for TtlSetting {
 }
 
 /// Notes that `node` is neither one of `words` nor what else is expected there.
-fn or_words<T>(node: &Node, cx: &mut Cx, words: &[&str], expected: &str) -> Option<T> {
+pub(super) fn or_words<T>(node: &Node, cx: &mut Cx, words: &[&str], expected: &str) -> Option<T> {
     let nearest = node.value.as_str().and_then(|word| crate::policy::nearest::nearest(word, words.iter().copied()));
     let problem = crate::policy::errors::Problem::expected(expected).found(node.describe()).nearest(nearest);
     cx.problem(node.at, problem);

@@ -48,8 +48,15 @@ pub(super) fn answer(block: &Block<'_>, mut answer: Answer) -> Result<Answer, Wr
 }
 
 pub(super) fn expected(block: &Block<'_>, status: Option<u16>) -> Result<Expected, Wrong> {
-    let mut expected =
-        Expected { status, checks: Vec::new(), body: None, trailers: Vec::new(), interim: Vec::new(), cut: false };
+    let mut expected = Expected {
+        status: Some(status),
+        checks: Vec::new(),
+        body: None,
+        trailers: Vec::new(),
+        interim: Vec::new(),
+        cut: false,
+        origin: None,
+    };
     for row in &block.details {
         let words: Vec<&str> = row.text.split_whitespace().collect();
         match words.as_slice() {

@@ -83,7 +83,8 @@ fn scenario(path: &Path, text: &str) -> Result<Scenario, Wrong> {
                        the JSON indented below it";
         return Err((line, message.to_owned()));
     }
-    Ok(Scenario { path: path.to_owned(), name: name(path), title: title.head.text.to_owned(), only, steps })
+    let title = title.head.text.to_owned();
+    Ok(Scenario { path: path.to_owned(), name: name(path), title, only, host: None, steps })
 }
 
 fn name(path: &Path) -> String {

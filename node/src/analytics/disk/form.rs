@@ -5,27 +5,31 @@
 
 use super::super::column::{Cells, packed, unpacked};
 use super::super::names::{Kind, Series};
+use super::super::sharing::Place;
 
 /// A frame that names a series.
-pub(super) const NAME: u8 = 1;
+pub(in crate::analytics) const NAME: u8 = 1;
 /// A frame with a column.
-pub(super) const COLUMN: u8 = 2;
+pub(in crate::analytics) const COLUMN: u8 = 2;
 /// A frame with a mark.
-pub(super) const MARK: u8 = 3;
+pub(in crate::analytics) const MARK: u8 = 3;
+
+/// A frame that says up to where others' reports were read.
+pub(in crate::analytics) const PLACE: u8 = 4;
 
 /// A column as a file has it: what was added to a step since the frame before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Written {
+pub(in crate::analytics) struct Written {
     /// The step's begin, in milliseconds since 1970.
-    pub(super) at_ms: u64,
+    pub(in crate::analytics) at_ms: u64,
     /// A column of the shortest steps: its number in the order of writing. A longer step's: it contains all the shortest ones of its
     /// span with numbers up to this one.
-    pub(super) number: u64,
-    pub(super) cells: Cells,
+    pub(in crate::analytics) number: u64,
+    pub(in crate::analytics) cells: Cells,
 }
 
 /// The body of a [`NAME`].
-pub(super) fn name(series: &Series) -> Vec<u8> {
+pub(in crate::analytics) fn name(series: &Series) -> Vec<u8> {
     let mut body = series.id.to_le_bytes().to_vec();
     body.push(match series.kind {
         Kind::Counter => 0,
@@ -36,7 +40,7 @@ pub(super) fn name(series: &Series) -> Vec<u8> {
 }
 
 /// The other way.
-pub(super) fn read_name(body: &[u8]) -> Option<Series> {
+pub(in crate::analytics) fn read_name(body: &[u8]) -> Option<Series> {
     let (id, rest) = body.split_first_chunk::<4>()?;
     let (kind, name) = rest.split_first()?;
     let kind = match kind {
@@ -48,18 +52,29 @@ pub(super) fn read_name(body: &[u8]) -> Option<Series> {
 }
 
 /// The body of a [`COLUMN`].
-pub(super) fn column(at_ms: u64, number: u64, cells: &Cells) -> Vec<u8> {
+pub(in crate::analytics) fn column(at_ms: u64, number: u64, cells: &Cells) -> Vec<u8> {
     let mut body = [at_ms.to_le_bytes(), number.to_le_bytes()].concat();
     body.extend_from_slice(&packed(cells));
     body
 }
 
 /// The other way.
-pub(super) fn read_column(body: &[u8]) -> Option<Written> {
+pub(in crate::analytics) fn read_column(body: &[u8]) -> Option<Written> {
     let (at_ms, rest) = body.split_first_chunk::<8>()?;
     let (number, rest) = rest.split_first_chunk::<8>()?;
     let (at_ms, number) = (u64::from_le_bytes(*at_ms), u64::from_le_bytes(*number));
     Some(Written { at_ms, number, cells: unpacked(rest).collect() })
+}
+
+/// The body of a [`PLACE`].
+pub(in crate::analytics) fn place(place: &Place) -> Vec<u8> {
+    [&place.home.to_le_bytes(), place.position.as_bytes()].concat()
+}
+
+/// The other way.
+pub(in crate::analytics) fn read_place(body: &[u8]) -> Option<Place> {
+    let (home, position) = body.split_first_chunk::<8>()?;
+    Some(Place { home: u64::from_le_bytes(*home), position: std::str::from_utf8(position).ok()?.to_owned() })
 }
 
 #[cfg(test)]
@@ -75,6 +90,9 @@ mod tests {
         let cells = Cells::from([(0, 1), (9, u64::MAX)]);
         let written = Written { at_ms: 1000, number: 3, cells: cells.clone() };
         assert_eq!(read_column(&column(1000, 3, &cells)), Some(written));
+        let read = Place { home: 9, position: "17-3".into() };
+        assert_eq!(read_place(&place(&read)), Some(read));
+        assert_eq!(read_place(b"short"), None);
         for body in [&b""[..], b"1234", b"1234\x02x", b"1234\x00\xff"] {
             assert_eq!(read_name(body), None);
         }

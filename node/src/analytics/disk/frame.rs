@@ -13,7 +13,7 @@ const HEAD_BYTES: usize = 4 + 1 + 4 + 4 + 4;
 const BODY_BYTES_MAX: usize = 16 << 20;
 
 /// Appends a frame. A body that is too long is left out, and said so.
-pub(super) fn put(out: &mut Vec<u8>, kind: u8, body: &[u8]) -> bool {
+pub(in crate::analytics) fn put(out: &mut Vec<u8>, kind: u8, body: &[u8]) -> bool {
     let Some(length) = u32::try_from(body.len()).ok().filter(|_| body.len() <= BODY_BYTES_MAX) else { return false };
     let begin = out.len();
     out.extend_from_slice(&MAGIC);
@@ -28,14 +28,14 @@ pub(super) fn put(out: &mut Vec<u8>, kind: u8, body: &[u8]) -> bool {
 
 /// The frames of a file, in order.
 #[derive(Debug)]
-pub(super) struct Frames<'a> {
+pub(in crate::analytics) struct Frames<'a> {
     bytes: &'a [u8],
     /// Bytes that belong to no frame.
-    pub(super) skipped: usize,
+    pub(in crate::analytics) skipped: usize,
 }
 
 impl<'a> Frames<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(in crate::analytics) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, skipped: 0 }
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! A folder that cannot be written costs what would have been written and a line in the log, never an answer.
 
-mod form;
-mod frame;
+pub(super) mod form;
+pub(super) mod frame;
 mod pair;
 
 use std::collections::{HashMap, HashSet};
@@ -24,6 +24,7 @@ use super::column::Cells;
 use super::marks::{MARKS_MAX, Mark};
 use super::names::Series;
 use super::resolution::{RESOLUTIONS, Resolution};
+use super::sharing::Place;
 
 const MARKS: &str = "marks.series";
 
@@ -57,6 +58,8 @@ pub(super) struct Batch {
     pub(super) marks: Vec<Mark>,
     /// The series that occur.
     pub(super) names: HashMap<u32, Arc<Series>>,
+    /// Up to where others' reports were read, which are in the columns.
+    pub(super) place: Option<Place>,
     /// Whether to wait until the system has written it.
     pub(super) sync: bool,
 }
@@ -70,6 +73,8 @@ pub(super) struct Found {
     /// Seconds that longer steps do not contain yet, by resolution.
     pub(super) not_contained: [Vec<(u64, Cells)>; RESOLUTIONS.len()],
     pub(super) marks: Vec<Mark>,
+    /// Up to where others' reports were read.
+    pub(super) place: Option<Place>,
     /// The next column's number.
     pub(super) next_number: u64,
     /// The highest number of a series that is in use, named or not.
@@ -138,6 +143,11 @@ impl Disk {
                 done = done.and(append_column(pair, *at_ms, *number, cells, &batch.names));
             }
         }
+        if let (Some(place), [seconds, ..]) = (&batch.place, &mut self.columns) {
+            let mut bytes = Vec::new();
+            frame::put(&mut bytes, form::PLACE, &form::place(place));
+            done = done.and(seconds.append(&bytes, 0));
+        }
         for mark in &batch.marks {
             let mut bytes = Vec::new();
             frame::put(&mut bytes, form::MARK, &mark.encode());
@@ -179,6 +189,7 @@ struct Reading {
     names: HashMap<u32, Series>,
     columns: [Vec<Written>; RESOLUTIONS.len()],
     marks: Vec<Mark>,
+    place: Option<Place>,
     skipped: usize,
 }
 
@@ -203,6 +214,9 @@ impl Reading {
                             current.0 += 1;
                         }
                     }
+                    (form::PLACE, Some(Resolution::Second)) => {
+                        self.place = form::read_place(body).or(self.place.take())
+                    }
                     (form::MARK, None) => {
                         self.marks.extend(Mark::decode(body));
                         current.0 += 1;
@@ -220,7 +234,7 @@ impl Reading {
         let next_number = all().map(|written| written.number).max().map_or(1, |number| number.saturating_add(1));
         let used = all().filter_map(|written| written.cells.last_key_value()).map(|(id, _)| *id);
         let id_max = used.chain(self.names.keys().copied()).max().unwrap_or_default();
-        let mut found = Found { marks: self.marks, next_number, id_max, ..Found::default() };
+        let mut found = Found { marks: self.marks, place: self.place, next_number, id_max, ..Found::default() };
         let seconds = self.columns.first().cloned().unwrap_or_default();
         for (resolution, columns) in RESOLUTIONS.into_iter().zip(self.columns) {
             let mut contained: HashMap<u64, u64> = HashMap::new();

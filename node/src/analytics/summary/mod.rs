@@ -3,18 +3,22 @@
 //! Pure: from what is held at one moment to what is shown. Bounded in what it says: the busiest routes, the most frequent reasons.
 
 mod labels;
+mod latency;
 mod outcome;
 mod sums;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
 use self::labels::{Family, Labels};
+pub(crate) use self::outcome::{Means, means};
+use self::latency::{LatencySteps, TookSteps};
 use self::sums::{Steps, Sums};
 use super::marks::Mark;
 use super::names::{Kind, Series};
 use super::resolution::{self, Range};
+use super::sharing::without_node;
 use super::{Held, Targets};
 
 /// Routes that are shown.
@@ -25,6 +29,12 @@ const ROUTES_WITH_STEPS_MAX: usize = 50;
 
 /// Reasons of misses that are shown.
 const MISSES_MAX: usize = 50;
+
+/// URLs that are shown.
+const KEYS_MAX: usize = 50;
+
+/// Hosts that are listed.
+const HOSTS_MAX: usize = 200;
 
 /// So little below its target, a route is close to it.
 const CLOSE: f64 = 0.02;
@@ -39,6 +49,8 @@ pub(crate) struct Asked {
     pub(crate) policy: Option<String>,
     /// Only routes of this name.
     pub(crate) route: Option<String>,
+    /// Only routes for this host, in the policy's words.
+    pub(crate) host: Option<String>,
     /// Each route step by step.
     pub(crate) routes_by_step: bool,
 }
@@ -58,12 +70,22 @@ pub(crate) struct Summary {
     filter: Filter,
     totals: Sums,
     by_step: Steps,
+    /// The bounds of the buckets in every `latency`, in milliseconds.
+    latency_bounds_ms: Vec<u64>,
+    /// How long requests took step by step, by outcome.
+    latency_by_step: BTreeMap<String, LatencySteps>,
     /// The busiest first.
     routes: Vec<Route>,
     /// Routes for which there was no room.
     routes_left_off: usize,
     /// Requests that a store did not answer, by route and reason, the most frequent first.
     misses: Vec<Miss>,
+    /// The URLs that were asked for most, the most frequent first.
+    keys: Vec<Key>,
+    /// The hosts that policies name, of all routes that counted something.
+    hosts: Vec<String>,
+    /// The nodes whose workers' reports are added up; empty where nodes do not share them.
+    nodes: Vec<String>,
     /// Gauges by step; nothing where none was taken.
     gauges: BTreeMap<String, Vec<Option<u64>>>,
     /// This node's own counters by step.
@@ -71,12 +93,26 @@ pub(crate) struct Summary {
     marks: Vec<Mark>,
     /// Values left out because there was no room for their series, since the node started.
     not_taken: u64,
+    /// Seconds of this node that others have not heard of, since it started.
+    not_shared: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Filter {
     policy: Option<String>,
     route: Option<String>,
+    host: Option<String>,
+}
+
+/// A URL.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Key {
+    url: String,
+    policy: String,
+    route: String,
+    requests: u64,
+    hits: u64,
+    hit_ratio: Option<f64>,
 }
 
 /// One route.
@@ -85,6 +121,8 @@ struct Route {
     policy: String,
     route: String,
     class: String,
+    /// As the policy has them; empty is any.
+    hosts: Vec<String>,
     target_hit_ratio: Option<f64>,
     standing: Standing,
     #[serde(flatten)]
@@ -133,6 +171,7 @@ enum MissKind {
 /// What is known of a route while it is summed up.
 struct Summed {
     class: String,
+    hosts: Vec<String>,
     sums: Sums,
     by_step: Option<Steps>,
     misses: HashMap<(MissKind, String), u64>,
@@ -146,19 +185,40 @@ pub(crate) fn summary(held: &Held, asked: &Asked, targets: &Targets) -> Summary 
     let mut routes: BTreeMap<(&str, &str), Summed> = BTreeMap::new();
     let mut gauges: BTreeMap<String, Vec<Option<u64>>> = BTreeMap::new();
     let mut node: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut latency = TookSteps::default();
+    let mut hosts: BTreeSet<&str> = BTreeSet::new();
     for (series, values) in by_series(held, steps) {
         if let Some(labels) = Labels::of(&series.name).filter(|_| series.kind == Kind::Counter) {
+            hosts.extend(listed(labels.host));
             if !asked.wants(&labels) {
                 continue;
             }
+            if labels.family == Family::Duration {
+                for (index, value) in &values {
+                    totals.add_took(labels.value, labels.within, *value);
+                    latency.add(labels.value, labels.within, *index, *value);
+                }
+                // Summed over routes, where there was no room for more.
+                if labels.route.is_empty() {
+                    continue;
+                }
+            }
             let summed = routes.entry((labels.policy, labels.route)).or_insert_with(|| Summed {
                 class: String::new(),
+                hosts: Vec::new(),
                 sums: Sums::default(),
                 by_step: asked.routes_by_step.then(|| Steps::new(steps.count)),
                 misses: HashMap::new(),
             });
             labels.class.clone_into(&mut summed.class);
+            if summed.hosts.is_empty() {
+                summed.hosts.extend(listed(labels.host).map(str::to_owned));
+            }
             for (index, value) in values {
+                if labels.family == Family::Duration {
+                    summed.sums.add_took(labels.value, labels.within, value);
+                    continue;
+                }
                 totals.add(labels.family, labels.value, value);
                 by_step.add(labels.family, labels.value, index, value);
                 summed.sums.add(labels.family, labels.value, value);
@@ -171,11 +231,16 @@ pub(crate) fn summary(held: &Held, asked: &Asked, targets: &Targets) -> Summary 
                 }
             }
         } else if series.kind == Kind::Gauge {
-            let row = gauges.entry(series.name.to_string()).or_insert_with(|| vec![None; steps.count]);
+            // What workers of several nodes have together; a node's own gauges are of that node only.
+            let row = gauges.entry(without_node(&series.name).to_owned()).or_insert_with(|| vec![None; steps.count]);
+            let mut largest = vec![None; steps.count];
             for (index, value) in values {
-                if let Some(step) = row.get_mut(index) {
-                    *step = Some(step.unwrap_or_default().max(value));
+                if let Some(step) = largest.get_mut(index) {
+                    *step = Some(value.max(step.unwrap_or_default()));
                 }
+            }
+            for (step, value) in row.iter_mut().zip(largest) {
+                *step = value.map(|value| step.unwrap_or_default().saturating_add(value)).or(*step);
             }
         } else if series.name.starts_with("larder_node_") {
             let row = node.entry(series.name.to_string()).or_insert_with(|| vec![0; steps.count]);
@@ -196,24 +261,54 @@ pub(crate) fn summary(held: &Held, asked: &Asked, targets: &Targets) -> Summary 
         step_ms: steps.step_ms,
         steps: steps.count,
         held_from_ms: held.oldest_ms,
-        filter: Filter { policy: asked.policy.clone(), route: asked.route.clone() },
+        filter: Filter { policy: asked.policy.clone(), route: asked.route.clone(), host: asked.host.clone() },
         totals,
         by_step,
+        latency_bounds_ms: latency::bounds_ms(),
+        latency_by_step: latency.done(steps.count),
         routes,
         routes_left_off,
         misses,
+        keys: keys(held, asked),
+        hosts: hosts.into_iter().take(HOSTS_MAX).map(str::to_owned).collect(),
+        nodes: held.nodes.clone(),
         gauges,
         node,
         marks: marks(held, steps),
         not_taken: held.not_taken,
+        not_shared: held.not_shared,
     }
 }
 
 impl Asked {
     fn wants(&self, labels: &Labels<'_>) -> bool {
         let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
-        is(&self.policy, labels.policy) && is(&self.route, labels.route)
+        let host = self.host.as_ref().is_none_or(|host| labels.is_of_host(host));
+        is(&self.policy, labels.policy) && is(&self.route, labels.route) && host
     }
+}
+
+/// The hosts in a label.
+fn listed(hosts: &str) -> impl Iterator<Item = &str> {
+    hosts.split(',').filter(|host| !host.is_empty() && *host != "...")
+}
+
+fn keys(held: &Held, asked: &Asked) -> Vec<Key> {
+    let wanted = held.keys.iter().filter_map(|key| {
+        let labels = Labels::of_key(&key.labels);
+        asked.wants(&labels).then(|| Key {
+            url: key.url.clone(),
+            policy: labels.policy.to_owned(),
+            route: labels.route.to_owned(),
+            requests: key.requests,
+            hits: key.hits,
+            hit_ratio: sums::ratio(key.hits, key.requests),
+        })
+    });
+    let mut keys: Vec<Key> = wanted.collect();
+    keys.sort_by(|a, b| b.requests.cmp(&a.requests).then_with(|| a.url.cmp(&b.url)));
+    keys.truncate(KEYS_MAX);
+    keys
 }
 
 /// Every series that has a value, in the order in which they became known, with its values by the number of the step.
@@ -268,6 +363,7 @@ fn shown(routes: BTreeMap<(&str, &str), Summed>, targets: &Targets) -> (Vec<Rout
                 policy: policy.to_owned(),
                 route: route.to_owned(),
                 class: summed.class,
+                hosts: summed.hosts,
                 target_hit_ratio: target,
                 standing: standing(summed.sums.hit_ratio, target),
                 sums: summed.sums,

@@ -2,17 +2,17 @@
 
 /// An outcome, as it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Means {
+pub(crate) struct Means {
     /// Takes part in the hit ratio.
-    pub(super) counts: bool,
+    pub(crate) counts: bool,
     /// Was answered from a store.
-    pub(super) hit: bool,
+    pub(crate) hit: bool,
     /// The origin was asked.
-    pub(super) origin: bool,
+    pub(crate) origin: bool,
 }
 
 /// What an outcome means, by its label. One that is not known is a request that is no hit.
-pub(super) fn means(outcome: &str) -> Means {
+pub(crate) fn means(outcome: &str) -> Means {
     let (counts, hit, origin) = match outcome {
         "hit" | "cluster_hit" | "collapsed" | "stale" => (true, true, false),
         // The origin was asked and failed.

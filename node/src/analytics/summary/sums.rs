@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::labels::Family;
+use super::latency::{Latency, Took};
 use super::outcome::means;
 
 /// Sums over a range.
@@ -24,9 +25,9 @@ pub(crate) struct Sums {
     pub(crate) origin_requests_avoided: u64,
     /// Body bytes sent from a store.
     pub(crate) bytes_from_store: u64,
-    /// Body bytes sent from the origin; nothing where no worker reports them.
-    pub(crate) bytes_from_origin: Option<u64>,
-    /// `bytes_from_store` by both.
+    /// Body bytes that the origin sent: to clients, into stores, or both.
+    pub(crate) bytes_from_origin: u64,
+    /// `bytes_from_store` by both; nothing where there were none.
     pub(crate) byte_hit_ratio: Option<f64>,
     /// 304 sent to clients.
     pub(crate) not_modified: u64,
@@ -38,6 +39,10 @@ pub(crate) struct Sums {
     pub(crate) outcomes: BTreeMap<String, u64>,
     /// Look-ups in the cluster that came to nothing, by reason.
     pub(crate) cluster_failures: BTreeMap<String, u64>,
+    /// How long requests took, by outcome.
+    pub(crate) latency: BTreeMap<String, Latency>,
+    #[serde(skip)]
+    took: BTreeMap<String, Took>,
 }
 
 /// The same, step by step.
@@ -47,7 +52,7 @@ pub(crate) struct Steps {
     pub(crate) hits: Vec<u64>,
     pub(crate) origin_requests: Vec<u64>,
     pub(crate) bytes_from_store: Vec<u64>,
-    pub(crate) bytes_from_origin: Option<Vec<u64>>,
+    pub(crate) bytes_from_origin: Vec<u64>,
     pub(crate) outcomes: BTreeMap<String, Vec<u64>>,
 }
 
@@ -76,29 +81,45 @@ impl Sums {
             }
             Family::ClusterFailures => add(self.cluster_failures.entry(value.to_owned()).or_default()),
             Family::StoreBytes => add(&mut self.bytes_from_store),
-            Family::OriginBytes => add(self.bytes_from_origin.get_or_insert_default()),
+            Family::OriginBytes => add(&mut self.bytes_from_origin),
             Family::NotModified => add(&mut self.not_modified),
             Family::Refreshes => {
                 add(&mut self.refreshes);
                 add(&mut self.origin_requests);
             }
             Family::Invalidations => add(&mut self.invalidations),
-            Family::NotStored | Family::Bypass => {}
+            Family::NotStored | Family::Bypass | Family::Duration => {}
+        }
+    }
+
+    /// Takes in how long requests of an outcome took.
+    pub(super) fn add_took(&mut self, outcome: &str, within: &str, by: u64) {
+        match self.took.get_mut(outcome) {
+            Some(took) => took.add(within, by),
+            None => self.took.entry(outcome.to_owned()).or_default().add(within, by),
         }
     }
 
     /// Works out the ratios.
     pub(super) fn done(&mut self) {
         self.hit_ratio = ratio(self.hits, self.requests);
-        let all = self.bytes_from_origin.map(|origin| origin.saturating_add(self.bytes_from_store));
-        self.byte_hit_ratio = all.and_then(|all| ratio(self.bytes_from_store, all));
+        self.byte_hit_ratio =
+            ratio(self.bytes_from_store, self.bytes_from_origin.saturating_add(self.bytes_from_store));
+        self.latency = self.took.iter().map(|(outcome, took)| (outcome.clone(), took.latency())).collect();
     }
 }
 
 impl Steps {
     pub(super) fn new(count: usize) -> Self {
         let none = || vec![0; count];
-        Self { requests: none(), hits: none(), origin_requests: none(), bytes_from_store: none(), ..Self::default() }
+        Self {
+            requests: none(),
+            hits: none(),
+            origin_requests: none(),
+            bytes_from_store: none(),
+            bytes_from_origin: none(),
+            outcomes: BTreeMap::new(),
+        }
     }
 
     /// Takes a value of a step in.
@@ -129,9 +150,10 @@ impl Steps {
             }
             Family::Refreshes => add(&mut self.origin_requests),
             Family::StoreBytes => add(&mut self.bytes_from_store),
-            Family::OriginBytes => add(self.bytes_from_origin.get_or_insert_with(|| vec![0; count])),
+            Family::OriginBytes => add(&mut self.bytes_from_origin),
             Family::NotStored
             | Family::Bypass
+            | Family::Duration
             | Family::ClusterFailures
             | Family::NotModified
             | Family::Invalidations => {}

@@ -22,7 +22,7 @@ fn counts(analytics: &Analytics, at_ms: u64, rows: &[(&str, &str, &str, u64)]) {
 fn asked(range: &str) -> Asked {
     let range = Range::named(range).expect("a range");
     let steps = range.steps(NOW_MS, None).expect("steps");
-    Asked { range, steps, now_ms: NOW_MS, policy: None, route: None, routes_by_step: false }
+    Asked { range, steps, now_ms: NOW_MS, policy: None, route: None, host: None, routes_by_step: false }
 }
 
 fn shown(analytics: &Analytics, asked: &Asked) -> Summary {
@@ -65,7 +65,7 @@ fn ratios_origin_requests_and_reasons_are_as_they_were_counted() {
     assert_eq!(totals.hit_ratio, Some(0.625));
     // 2 misses, 4 not stored, 8 bypassed, 2 that failed, 2 refreshes.
     assert_eq!((totals.origin_requests, totals.origin_requests_avoided), (18, 8));
-    assert_eq!((totals.bytes_from_store, totals.bytes_from_origin, totals.byte_hit_ratio), (600, None, None));
+    assert_eq!((totals.bytes_from_store, totals.bytes_from_origin, totals.byte_hit_ratio), (600, 0, Some(1.0)));
     assert_eq!((totals.not_modified, totals.refreshes, totals.cluster_failures["cluster-timeout"]), (4, 2, 2));
     let routes: Vec<_> =
         summary.routes.iter().map(|route| (route.route.as_str(), route.sums.hit_ratio, route.standing)).collect();
@@ -116,8 +116,79 @@ fn bytes_of_the_origin_make_a_byte_hit_ratio() {
     let analytics = loaded();
     counts(&analytics, NOW_MS, &[("origin_bytes", "a", "", 200)]);
     let summary = shown(&analytics, &asked("10m"));
-    assert_eq!((summary.totals.bytes_from_origin, summary.totals.byte_hit_ratio), (Some(200), Some(0.75)));
-    assert_eq!(summary.by_step.bytes_from_origin.expect("steps").last(), Some(&200));
+    assert_eq!((summary.totals.bytes_from_origin, summary.totals.byte_hit_ratio), (200, Some(0.75)));
+    assert_eq!(summary.by_step.bytes_from_origin.last(), Some(&200));
+}
+
+#[test]
+fn how_long_requests_took_is_shown_by_outcome_and_step_by_step() {
+    let analytics = loaded();
+    for (seconds, within, by) in [(5, "1", 90), (5, "100", 10), (3, "more", 1)] {
+        let label = format!(";outcome=hit;within={within}");
+        let name = series("request_duration", "a", &label);
+        analytics.counts([(name.as_str(), by)], Timestamp(NOW_MS - seconds * 1000));
+    }
+    let summary = shown(&analytics, &asked("10m"));
+    let hit = &summary.totals.latency["hit"];
+    assert_eq!((hit.requests, hit.p50_ms, hit.p99_ms), (101, Some(0.56), Some(99.95)));
+    assert_eq!(hit.buckets.len(), summary.latency_bounds_ms.len() + 1);
+    let steps = &summary.latency_by_step["hit"];
+    let index = |seconds: usize| summary.steps - 1 - seconds;
+    assert_eq!(
+        (steps.p95_ms[index(5)], steps.p95_ms[index(4)], steps.p50_ms[index(3)]),
+        (Some(75.0), None, Some(5000.0))
+    );
+    let of = |route: &str| summary.routes.iter().find(|found| found.route == route).expect("a route");
+    assert_eq!(of("a").sums.latency["hit"], *hit);
+    assert!(of("b").sums.latency.is_empty());
+    assert_eq!(summary.totals.requests, 16, "counted by other series");
+}
+
+#[test]
+fn where_series_are_many_how_long_requests_took_is_known_over_routes() {
+    let analytics = Analytics::open(None, 100, 1 << 24).expect("memory");
+    for route in 0..40 {
+        let route = format!("r{route}");
+        for within in ["1", "2", "5"] {
+            let took = series("request_duration", &route, &format!(";outcome=hit;within={within}"));
+            analytics.counts([(took.as_str(), 1)], Timestamp(NOW_MS));
+        }
+        let requests = series("requests", &route, ";outcome=hit");
+        analytics.counts([(requests.as_str(), 3)], Timestamp(NOW_MS));
+    }
+    let summary = shown(&analytics, &asked("10m"));
+    assert_eq!((summary.totals.requests, summary.totals.latency["hit"].requests), (120, 120));
+    assert_eq!((summary.routes.len(), summary.not_taken), (40, 0));
+    assert!(summary.routes.iter().all(|route| !route.route.is_empty()));
+}
+
+#[test]
+fn a_host_is_one_that_a_policy_names() {
+    let analytics = loaded();
+    for (host, by) in [("*.a.example,b.example", 5), ("b.example", 2), ("c.example", 1)] {
+        let name = format!("larder_requests_total;policy=shop;route={host};class=c;host={host};outcome=hit");
+        analytics.counts([(name.as_str(), by)], Timestamp(NOW_MS));
+    }
+    let key = |url: &str, labels: &str, requests| larder_core::cluster::message::ReportedKey {
+        url: url.into(),
+        labels: labels.into(),
+        requests,
+        hits: 1,
+    };
+    let report = larder_core::cluster::message::Report {
+        keys: vec![key("http://b.example/", ";route=b;host=b.example", 9), key("http://x/", ";route=a", 10)],
+        ..Default::default()
+    };
+    analytics.report(&report, Timestamp(NOW_MS));
+    let all = shown(&analytics, &asked("10m"));
+    assert_eq!(all.hosts, ["*.a.example", "b.example", "c.example"]);
+    assert_eq!(all.keys.iter().map(|key| key.url.as_str()).collect::<Vec<_>>(), ["http://x/", "http://b.example/"]);
+    let mut only = asked("10m");
+    only.host = Some("b.example".to_owned());
+    let summary = shown(&analytics, &only);
+    assert_eq!((summary.totals.hits, summary.routes.len(), summary.keys.len()), (7, 2, 1));
+    assert_eq!(summary.keys[0].hit_ratio, Some(1.0 / 9.0));
+    assert_eq!(summary.hosts.len(), 3, "there are others to choose");
 }
 
 #[test]

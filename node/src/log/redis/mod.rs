@@ -10,9 +10,11 @@
 //!
 //! The log's two keys must not expire. Where an eviction policy takes them all the same, that is a loss like any other.
 
+mod board;
 mod entry;
 mod follow;
 mod script;
+mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,10 +23,11 @@ use async_trait::async_trait;
 use larder_core::purge::{Mode, Record, Scope, Sequence};
 use tokio::task::JoinHandle;
 
+use self::board::RedisBoard;
 use self::follow::{Follower, NOWHERE};
 use self::script::{Append, Seen};
 use super::tail::Tail;
-use super::{KEEP_DEFAULT, Log, LogError, LogId, Position, Read, encode};
+use super::{Board, KEEP_DEFAULT, Log, LogError, LogId, Position, Read, encode};
 use crate::redis_link::{Address, Connector, Failure, Pool};
 
 const KIND: &str = "redis";
@@ -41,14 +44,17 @@ const KEEP_MAX: usize = 16 << 20;
 /// A log in Redis or Valkey.
 pub struct RedisLog {
     shared: Arc<Shared>,
-    pool: Pool,
+    pool: Arc<Pool>,
     timeout: Duration,
+    board: RedisBoard,
     follower: JoinHandle<()>,
 }
 
 struct Shared {
     tail: Tail,
     script: Append,
+    /// What the keys of this log begin with.
+    prefix: String,
     /// The last record's mark, with its position.
     mark: Mutex<(Position, Vec<u8>)>,
 }
@@ -60,11 +66,12 @@ impl RedisLog {
         let keep = address.number("keep", KEEP_DEFAULT, KEEP_MAX)?;
         let lag = address.duration("lag", LAG_DEFAULT)?;
         address.finish("keep, lag")?;
-        let (timeout, connect) = (address.timeout, address.connect);
+        let (timeout, connect, prefix) = (address.timeout, address.connect, address.prefix.clone());
         let nowhere = Position { log: NOWHERE, sequence: Sequence(0) };
         let shared = Arc::new(Shared {
             tail: Tail::new(NOWHERE, keep),
             script: Append::new(&address.prefix, keep),
+            prefix: address.prefix.clone(),
             mark: Mutex::new((nowhere, Vec::new())),
         });
         let why = "not heard from yet".to_owned();
@@ -73,8 +80,9 @@ impl RedisLog {
         let follower = Follower::new(shared.clone(), connector.clone(), lag);
         let follower = tokio::spawn(follower.run());
         // Long enough for a Redis that is there.
-        let pool = Pool::new(&connector, 1, connect + timeout).await;
-        let log = Self { shared, pool, timeout, follower };
+        let pool = Arc::new(Pool::new(&connector, 1, connect + timeout).await);
+        let board = RedisBoard::new(&prefix, pool.clone(), timeout);
+        let log = Self { shared, pool, timeout, board, follower };
         log.shared.tail.well(connect + timeout).await;
         Ok(log)
     }
@@ -103,6 +111,16 @@ impl Log for RedisLog {
         }
     }
 
+    async fn take_turn(&self, what: &str, mine: &str, keep_for: Duration) -> Result<String, LogError> {
+        let key = turn::key(&self.shared.prefix, what);
+        self.pool.send(self.timeout, |way| turn::take(way, &key, mine, keep_for)).await.map_err(failed)
+    }
+
+    async fn give_turn(&self, what: &str, mine: &str) -> Result<(), LogError> {
+        let key = turn::key(&self.shared.prefix, what);
+        self.pool.send(self.timeout, |way| turn::give(way, &key, mine)).await.map_err(failed)
+    }
+
     async fn head(&self) -> Result<Position, LogError> {
         self.shared.tail.head()
     }
@@ -116,6 +134,10 @@ impl Log for RedisLog {
             self.pool.send(self.timeout, |way| script.call(way, seen.clone(), 0, &[])).await.map_err(failed)?;
         }
         self.shared.tail.read(log, from, max, wait).await
+    }
+
+    fn board(&self) -> Option<&dyn Board> {
+        Some(&self.board)
     }
 }
 

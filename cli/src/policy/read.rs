@@ -1,4 +1,4 @@
-//! Policies that commands work with.
+//! Policies in files, for commands that work with them.
 
 use std::sync::Arc;
 
