@@ -72,6 +72,11 @@ impl Worker {
         }
     }
 
+    /// A tally that another policy's counts can be put by in.
+    pub fn empty_tally(&self) -> Tally {
+        Tally::new(self.seed.rotate_left(8))
+    }
+
     /// Has the worker use a cluster, from now on or in another way; `None` is none.
     pub fn use_cluster(&mut self, settings: Option<Settings>) {
         match (&mut self.cluster, settings) {

@@ -38,7 +38,7 @@ fn a_shadow_changes_nothing() {
             assert_eq!(plain, shaded);
         }
         assert_eq!(plain.counts, shaded.counts);
-        assert!(shaded.shadow["shadow_requests hit"] > 100, "{:?}", shaded.shadow);
+        assert!(shaded.shadow["larder_shadow_requests_total hit"] > 100, "{:?}", shaded.shadow);
         println!("{shadow:?}: {:?}, and in force: {:?}", shaded.shadow, shaded.counts);
     }
 }

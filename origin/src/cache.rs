@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Scheme;
-use larder_core::cluster::message::ReportedKey;
-use larder_core::cluster::message::{Policies, PollAnswer};
+use larder_core::cluster::message::{Policies, PollAnswer, ReportedKey};
 use larder_core::cluster::subscription::{Heard, Subscription};
 use larder_core::cluster::{Call, CallFailure};
 use larder_core::exchange::Effect;
@@ -78,10 +77,9 @@ impl Inner {
     pub(crate) fn worker_for(&mut self, policy: &Arc<Policy>) -> &mut Worker {
         if !Arc::ptr_eq(policy, &self.counting) {
             let before = std::mem::replace(&mut self.counting, policy.clone());
-            let counts = self.worker.tally.put_by();
-            if let Some(own) = self.counted.iter().position(|(of, _)| Arc::ptr_eq(of, policy)) {
-                self.worker.tally = self.counted.swap_remove(own).1;
-            }
+            let own = self.counted.iter().position(|(of, _)| Arc::ptr_eq(of, policy));
+            let tally = own.map(|at| self.counted.swap_remove(at).1).unwrap_or_else(|| self.worker.empty_tally());
+            let counts = std::mem::replace(&mut self.worker.tally, tally);
             self.counted.push((before, counts));
         }
         &mut self.worker
@@ -93,16 +91,23 @@ impl Inner {
         !self.worker.tally.is_empty() || !self.counted.is_empty() || shadow()
     }
 
-    /// What was counted, by whose rules.
-    pub(crate) fn take_counts(&mut self) -> Vec<(Arc<Policy>, Tally)> {
-        self.put_shadow_by();
-        self.counted.push((self.counting.clone(), self.worker.tally.put_by()));
-        std::mem::take(&mut self.counted)
+    /// Hands on what was counted, by whose rules.
+    pub(crate) fn take_counts(&mut self, mut take: impl FnMut(&Policy, &mut Tally)) {
+        for (policy, mut tally) in std::mem::take(&mut self.counted) {
+            take(&policy, &mut tally);
+        }
+        take(&self.counting, &mut self.worker.tally);
+        if let Some(shadow) = &mut self.worker.shadow {
+            let policy = shadow.policy().clone();
+            take(&policy, &mut shadow.tally);
+        }
     }
 
+    /// A shadow is over: what it has counted stays.
     fn put_shadow_by(&mut self) {
+        let tally = self.worker.empty_tally();
         if let Some(shadow) = &mut self.worker.shadow {
-            self.counted.push((shadow.policy().clone(), shadow.tally.put_by()));
+            self.counted.push((shadow.policy().clone(), std::mem::replace(&mut shadow.tally, tally)));
         }
     }
 
@@ -380,6 +385,6 @@ mod tests {
             (format!("larder_requests_total;policy=shop;route={route};class=_defaults;outcome=hit"), by)
         };
         let shadow = "larder_shadow_requests_total;policy=shop;route=all;class=_defaults;outcome=hit".to_owned();
-        assert_eq!(counted, [requests("all", 30), requests("_unmatched", 3), (shadow, 5)]);
+        assert_eq!(counted, [requests("_unmatched", 3), requests("all", 30), (shadow, 5)]);
     }
 }

@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use larder_core::cluster::message::ReportedKey;
-#[cfg(feature = "metrics")]
 use larder_core::policy::Policy;
 #[cfg(feature = "metrics")]
 use larder_core::tally::{Bucket, Outcome};
-use larder_core::tally::{Count, labels, over_routes, series};
+use larder_core::tally::{Count, Tally, labels, over_routes, series};
 use larder_core::time::{Millis, Timestamp};
 
 use crate::cache::Inner;
@@ -59,27 +58,34 @@ impl Telemetry {
     pub(crate) fn report(&self, now: Timestamp, inner: &mut Inner, for_cluster: bool) {
         let mut known = self.for_cluster();
         self.last.store(now.0, Ordering::Relaxed);
-        for (policy, mut tally) in inner.take_counts() {
-            for (rules, count, sum) in tally.take() {
-                #[cfg(feature = "metrics")]
-                self.count(&policy, rules, count, sum);
-                if for_cluster {
-                    known.note(series(&policy, rules, count), matches!(count, Count::Took(..)), sum);
-                }
-            }
-            let keys = tally.take_keys();
-            if for_cluster {
-                let room = KEYS_MAX.saturating_sub(known.keys.len());
-                known.keys.extend(keys.into_iter().take(room).map(|key| ReportedKey {
-                    labels: labels(&policy, key.rules),
-                    url: key.url,
-                    requests: key.requests,
-                    hits: key.hits,
-                }));
-            }
-        }
+        inner.take_counts(|policy, tally| self.take_up(policy, tally, &mut known, for_cluster));
         #[cfg(feature = "metrics")]
         self.gauges(inner);
+    }
+
+    /// What was counted by a policy's rules.
+    fn take_up(&self, policy: &Policy, tally: &mut Tally, known: &mut ForCluster, for_cluster: bool) {
+        for (rules, count, sum) in tally.take() {
+            #[cfg(feature = "metrics")]
+            self.count(policy, rules, count, sum);
+            if for_cluster {
+                let name = series(policy, rules, count);
+                // A report that is full had better have what was counted, and how long requests took summed over routes.
+                let is_crowded = known.counts.len() >= SERIES_MAX / 2 && !known.counts.contains_key(&name);
+                let name = if is_crowded && matches!(count, Count::Took(..)) { over_routes(&name) } else { name };
+                known.note(name, sum);
+            }
+        }
+        let keys = tally.take_keys();
+        if for_cluster {
+            let room = KEYS_MAX.saturating_sub(known.keys.len());
+            known.keys.extend(keys.into_iter().take(room).map(|key| ReportedKey {
+                labels: labels(policy, key.rules),
+                url: key.url,
+                requests: key.requests,
+                hits: key.hits,
+            }));
+        }
     }
 
     #[cfg(feature = "metrics")]
@@ -140,8 +146,8 @@ impl Telemetry {
         metrics::counter!("larder_policy_refused_total", "cache" => self.cache, "policy" => policy.to_owned())
             .increment(1);
         if for_cluster {
-            let name = format!("larder_policy_refused_total;policy={}", clean(policy));
-            self.for_cluster().note(name, false, 1);
+            let clean = policy.replace(|c: char| c == ';' || c.is_control(), "_");
+            self.for_cluster().note(format!("larder_policy_refused_total;policy={clean}"), 1);
         }
     }
 
@@ -162,18 +168,10 @@ impl Telemetry {
 }
 
 impl ForCluster {
-    /// Adds to a series, where there is room.
-    fn note(&mut self, name: String, is_duration: bool, sum: u64) {
-        // A report that is full had better have what was counted, and how long requests took summed over routes.
-        let is_crowded = self.counts.len() >= SERIES_MAX / 2 && !self.counts.contains_key(&name);
-        let name = if is_crowded && is_duration { over_routes(&name) } else { name };
+    fn note(&mut self, name: String, sum: u64) {
         if self.counts.len() < SERIES_MAX || self.counts.contains_key(&name) {
             let known = self.counts.entry(name).or_default();
             *known = known.saturating_add(sum);
         }
     }
-}
-
-fn clean(text: &str) -> String {
-    text.replace(|c: char| c == ';' || c.is_control(), "_")
 }

@@ -71,12 +71,12 @@ pub struct Exchange {
     id: StreamId,
     state: State,
     answered: Option<RequestHead>,
+    /// Where a policy runs in the shadow of this one.
+    shadow: Option<Box<Watched>>,
     /// When the request's head came.
     begun: Timestamp,
     /// Under which rules the origin's body counts, where the response is the origin's.
     from_origin: Option<usize>,
-    /// Where a policy runs in the shadow of this one.
-    shadow: Option<Box<Watched>>,
 }
 
 /// States are named for what is awaited.
@@ -160,7 +160,7 @@ pub(crate) fn keyed(rules: &Rules, request: &RequestHead, shelf: &Shelf) -> Keye
 impl Exchange {
     /// A new request under a policy. The host numbers its streams; a number is not reused while a stream waits.
     pub fn new(policy: Arc<Policy>, id: StreamId) -> Self {
-        Self { policy, id, state: State::Request, answered: None, begun: Timestamp(0), from_origin: None, shadow: None }
+        Self { policy, id, state: State::Request, answered: None, shadow: None, begun: Timestamp(0), from_origin: None }
     }
 
     /// The policy it is under.
@@ -306,6 +306,7 @@ impl Exchange {
         out: &mut Vec<Effect>,
     ) -> ResponseVerdict {
         let tagged = head.fields.has(TAGS);
+        let shaded = self.shadow.as_ref().map(|_| head.clone());
         if head.source == Source::Origin {
             self.from_origin = match &self.state {
                 State::BypassedResponse(bypassed) => Some(bypassed.rules.index),
@@ -313,7 +314,6 @@ impl Exchange {
                 _ => None,
             };
         }
-        let shaded = self.shadow.as_ref().map(|_| head.clone());
         let mut verdict = match std::mem::replace(&mut self.state, State::Nothing) {
             State::BypassedResponse(bypassed) => self.bypassed_response(now, *bypassed, head, worker, out),
             State::Response(fetch) => self.fetched(now, *fetch, head, worker, out),

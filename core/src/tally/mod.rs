@@ -140,20 +140,12 @@ pub struct Tally {
     /// Requests by outcome, and by how long they took: one place for both, which a hit finds once.
     answered: BTreeMap<(usize, Outcome), [u64; BUCKETS]>,
     keys: Keys,
-    seed: u64,
 }
 
 impl Tally {
     /// An empty one; `seed` makes its hash table unpredictable.
     pub fn new(seed: u64) -> Self {
-        Self { counts: BTreeMap::new(), answered: BTreeMap::new(), keys: Keys::new(seed), seed }
-    }
-
-    /// Takes everything at once, and goes on with an empty one: the rules that counts belong to are others from now on.
-    #[must_use]
-    pub fn put_by(&mut self) -> Self {
-        let next = Self::new(self.seed);
-        std::mem::replace(self, next)
+        Self { counts: BTreeMap::new(), answered: BTreeMap::new(), keys: Keys::new(seed) }
     }
 
     /// Adds.

@@ -32,9 +32,10 @@ fn counted(world: &mut World) -> String {
         .tally
         .take()
         .map(|(_, count, sum)| {
-            let (name, [label, _]) = count.parts();
-            let label = label.map(|(_, value)| format!(" {value}")).unwrap_or_default();
-            format!("{}{label} {sum}", name.trim_start_matches("larder_shadow_").trim_end_matches("_total"))
+            let (name, labels) = count.parts();
+            let label: String = labels.iter().flatten().map(|(_, value)| format!(" {value}")).collect();
+            let name = name.trim_start_matches("larder_shadow_").trim_end_matches("_total");
+            format!("{name}{label} {sum}")
         })
         .collect();
     lines.sort();

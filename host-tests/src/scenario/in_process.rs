@@ -279,9 +279,8 @@ impl World for MiniHost {
 
 /// A counter's name and its label's value.
 fn named(count: Count) -> String {
-    let (name, [label, _]) = count.parts();
-    let name = name.trim_start_matches("larder_").trim_end_matches("_total");
-    label.map_or_else(|| name.to_owned(), |(_, value)| format!("{name} {value}"))
+    let (name, labels) = count.parts();
+    labels.iter().flatten().fold(name.to_owned(), |text, (_, value)| format!("{text} {value}"))
 }
 
 impl Drop for MiniHost {
