@@ -178,8 +178,12 @@ async fn it_is_done_now_for_whoever_may_ask_and_ends_with_the_node() {
         ("POST", Some(&purges), 202),
         ("DELETE", Some(&purges), 405),
     ] {
-        let answer = asked(&node, method, "/v1/warming", token.map(String::as_str), "").await;
+        let answer = asked(&node, method, "/v1/warming", token.map(String::as_str), "{}").await;
         assert_eq!(answer.status(), status, "{method} {answer:?}");
+    }
+    for (body, status) in [("", 400), (r#"{"urls": []}"#, 422)] {
+        let answer = asked(&node, "POST", "/v1/warming", Some(&purges), body).await;
+        assert_eq!(answer.status(), status, "{body} {answer:?}");
     }
     eventually("all again", async || (proxy.asked().len() == 6).then_some(())).await;
     let first = asked(&node, "GET", "/v1/warming?first=1", Some(&reads), "").await;
