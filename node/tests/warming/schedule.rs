@@ -160,6 +160,20 @@ async fn urls_are_warmed_as_often_as_the_policy_says_and_by_another_policy_once_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_fresh_is_asked_for_again_as_it_expires() {
+    let proxy = Proxy::start(|number, _| match number {
+        0 => Answer::Now(says(200, "Larder; hit; ttl=1")),
+        _ => stored(),
+    })
+    .await;
+    let (policies, _) = watch::channel(vec![policy(r#"{"name":"a","path":"/a","warm":[{"url":"/a","every":"1h"}]}"#)]);
+    let node = started(schedule(&proxy, &policies), |_| {}).await;
+    proxy.is_asked("/a", 2).await;
+    node.stop().await.expect("stopped");
+    assert_eq!(proxy.asked().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_done_now_for_whoever_may_ask_and_ends_with_the_node() {
     let proxy = Proxy::start(|number, _| if number < 3 { stored() } else { Answer::Never }).await;
     let (policies, _) = watch::channel(vec![policy(ROUTES)]);
