@@ -31,6 +31,8 @@ pub struct Worker {
     pub edge: Edge,
     /// Whether the host can have a request follow another's response while that is still coming.
     pub follows: bool,
+    /// Whether the host can hold a response's head back until its body is there.
+    pub holds: bool,
     /// The cluster, where there is one.
     pub cluster: Option<Membership>,
 }
@@ -49,6 +51,7 @@ impl Worker {
             tally: Tally::default(),
             edge: Edge::default(),
             follows: false,
+            holds: true,
             cluster: None,
         }
     }
