@@ -5,6 +5,7 @@ mod build;
 mod cargo;
 mod conformance;
 mod demo;
+mod deploy;
 mod envoy;
 mod http;
 mod paths;
@@ -34,6 +35,7 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     Conformance(conformance::Args),
+    Deploy(deploy::Args),
     Tidy(tidy::Args),
 }
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::Conformance(args) => conformance::main(&args),
+        Command::Deploy(args) => deploy::main(&args),
         Command::Tidy(args) => tidy::main(&args),
     });
     match outcome {

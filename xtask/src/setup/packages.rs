@@ -29,6 +29,12 @@ const NEEDS: &[Need] = &[
     Need { what: "Redis", package: "redis-server", present: || program("redis-server") && program("redis-cli") },
     // Purges when a database changes, in tests, which run a server of their own.
     Need { what: "PostgreSQL", package: "postgresql", present: has_postgres },
+    // What is under deploy/, and packages.
+    Need { what: "promtool", package: "prometheus", present: || program("promtool") },
+    Need { what: "systemd-analyze", package: "systemd", present: || program("systemd-analyze") },
+    Need { what: "skopeo", package: "skopeo", present: || program("skopeo") },
+    Need { what: "npm", package: "npm", present: || program("npm") },
+    Need { what: "strip", package: "binutils", present: || program("strip") },
     // Benches: the server Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },
