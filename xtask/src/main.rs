@@ -8,6 +8,7 @@ mod demo;
 mod deploy;
 mod envoy;
 mod http;
+mod package;
 mod paths;
 mod ports;
 mod process;
@@ -36,6 +37,7 @@ enum Command {
     Bench(bench::Args),
     Conformance(conformance::Args),
     Deploy(deploy::Args),
+    Package(package::Args),
     Tidy(tidy::Args),
 }
 
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::main(&args),
         Command::Conformance(args) => conformance::main(&args),
         Command::Deploy(args) => deploy::main(&args),
+        Command::Package(args) => package::main(&args),
         Command::Tidy(args) => tidy::main(&args),
     });
     match outcome {

@@ -14,8 +14,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::setup::wasm::ensure as wasm;
-use crate::setup::{self};
+use crate::setup;
 use crate::{Verdict, build, paths};
 
 /// Check everything under deploy/ against what will read it
@@ -58,7 +57,7 @@ pub fn main(args: &Args) -> Result<Verdict> {
     let (envoy, _) = setup::envoy::ensure().context("no Envoy")?;
     let module = match &args.wasm {
         Some(file) => std::path::absolute(file).context("no path to the module")?,
-        None => build::release(&wasm().context("no compiler for wasm")?.0)?.path,
+        None => build::release(&setup::wasm::ensure().context("no compiler for wasm")?.0)?.path,
     };
     let mut checks = Checks::default();
     prometheus::check(&mut checks, &tools);
