@@ -99,16 +99,10 @@ impl Loader<'_> {
             metadata["name"].as_str().unwrap_or_default()
         );
         ensure!(patch["jsonPath"].as_str().is_some_and(|path| path.contains(&filter)), "the patch is for another filter");
-        // Without the patch of the listener, and with it.
         let setting = patch["path"].as_str().context("the patch has no path")?;
-        for more in [json!({}), json!({ setting: patch["value"] })] {
-            let mut more = more;
-            more["root_id"] = wasm["rootID"].clone();
-            more["fail_open"] = wasm["failOpen"].clone();
-            let filter = self.filter(&wasm["config"].to_string(), more);
-            self.loads("envoy-gateway", &bootstrap(&filter, std::slice::from_ref(value)))?;
-        }
-        Ok(())
+        let more = json!({ "root_id": wasm["rootID"], "fail_open": wasm["failOpen"], setting: patch["value"] });
+        let filter = self.filter(&wasm["config"].to_string(), more);
+        self.loads("envoy-gateway", &bootstrap(&filter, std::slice::from_ref(value)))
     }
 
     fn compose(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! YAML files against the schemas of what reads them: Kubernetes, Istio, Compose.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -30,26 +30,23 @@ fn run(command: &mut Command) -> Result<String> {
 }
 
 /// Unknown fields are errors, and so is a kind that Kubernetes has not.
-fn kubernetes(tools: &Schemas, file: &Path) -> Result<()> {
-    let text = run(tools
-        .python()
-        .args(["-m", "kubernetes_validate", "--strict", "--kubernetes-version", KUBERNETES])
-        .arg(file))?;
+fn kubernetes(tools: &Schemas, files: &[PathBuf]) -> Result<()> {
+    let mut check = tools.python();
+    check.args(["-m", "kubernetes_validate", "--strict", "--kubernetes-version", KUBERNETES]).args(files);
+    let text = run(&mut check)?;
     let unknown: Vec<&str> = text.lines().filter(|line| line.starts_with("WARN")).collect();
     ensure!(unknown.is_empty(), "{}", unknown.join("\n"));
     Ok(())
 }
 
 fn manifests(tools: &Schemas) -> Result<()> {
-    for manifest in yaml::files(&file("kubernetes"), "yaml")? {
-        if manifest.file_name().is_some_and(|name| name != "kustomization.yaml") {
-            kubernetes(tools, &manifest)?;
-        }
-    }
+    let mut files = yaml::files(&file("kubernetes"), "yaml")?;
+    files.retain(|manifest| manifest.file_name().is_some_and(|name| name != "kustomization.yaml"));
     let scratch = paths::scratch("deploy").join("istio-service.json");
     let service = yaml::of_kind(tools, &file("istio/nodes.yaml"), "Service")?;
     std::fs::write(&scratch, service.to_string()).with_context(|| format!("cannot write {}", scratch.display()))?;
-    kubernetes(tools, &scratch)
+    files.push(scratch);
+    kubernetes(tools, &files)
 }
 
 /// What it lists is there, and what is there is listed. Where kubectl is at hand, it builds the whole, which is checked again.
@@ -78,7 +75,7 @@ fn kustomization(tools: &Schemas) -> Result<()> {
     ensure!(!built.contains("name: larder-node\n"), "something names the configuration without its hash");
     let scratch = paths::scratch("deploy").join("kustomized.yaml");
     std::fs::write(&scratch, built).with_context(|| format!("cannot write {}", scratch.display()))?;
-    kubernetes(tools, &scratch)
+    kubernetes(tools, &[scratch])
 }
 
 fn istio(tools: &Schemas) -> Result<()> {
