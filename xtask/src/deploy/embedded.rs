@@ -28,6 +28,7 @@ pub fn check(checks: &mut Checks, tools: &Schemas, envoy: &Path, module: &Path) 
     checks.add("istio: the filter in Envoy", loader.envoy_filter());
     checks.add("envoy-gateway: plugin and cluster in Envoy", loader.envoy_gateway());
     checks.add("compose: Envoy's bootstrap", loader.compose());
+    checks.add("docs/tracing.md: tracing and access log in Envoy", loader.tracing());
     checks.add("a policy that is wrong would be found", loader.finds_what_is_wrong());
 }
 
@@ -46,7 +47,8 @@ impl Loader<'_> {
     fn envoy_filter(&self) -> Result<()> {
         let resource = yaml::of_kind(self.tools, &file("istio/envoyfilter.yaml"), "EnvoyFilter")?;
         let patches = resource["spec"]["configPatches"].as_array().context("no patches")?;
-        let patch = |to: &str| patches.iter().find(|patch| patch["applyTo"] == to).map(|patch| &patch["patch"]["value"]);
+        let patch =
+            |to: &str| patches.iter().find(|patch| patch["applyTo"] == to).map(|patch| &patch["patch"]["value"]);
         let filter = patch("HTTP_FILTER").context("no patch of the filters")?;
         let mut value = patch("EXTENSION_CONFIG").context("no patch of the extensions")?.clone();
         ensure!(filter["name"] == value["name"], "the filter asks for another extension than there is");
@@ -98,7 +100,10 @@ impl Loader<'_> {
             metadata["namespace"].as_str().unwrap_or_default(),
             metadata["name"].as_str().unwrap_or_default()
         );
-        ensure!(patch["jsonPath"].as_str().is_some_and(|path| path.contains(&filter)), "the patch is for another filter");
+        ensure!(
+            patch["jsonPath"].as_str().is_some_and(|path| path.contains(&filter)),
+            "the patch is for another filter"
+        );
         let setting = patch["path"].as_str().context("the patch has no path")?;
         let more = json!({ "root_id": wasm["rootID"], "fail_open": wasm["failOpen"], setting: patch["value"] });
         let filter = self.filter(&wasm["config"].to_string(), more);
@@ -114,6 +119,24 @@ impl Loader<'_> {
         ensure!(volumes.contains(&format!(":{MODULE}:")), "the compose file puts no module at {MODULE}");
         ensure!(text.contains(MODULE), "the bootstrap asks for a module elsewhere than at {MODULE}");
         self.loads_text("compose", &text.replace(MODULE, &self.module.display().to_string()))
+    }
+
+    /// The fields that docs/tracing.md puts into the connection manager.
+    fn tracing(&self) -> Result<()> {
+        let page = paths::root().join("docs/tracing.md");
+        let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+        let block = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).context("no YAML")?;
+        let scratch = paths::scratch("deploy").join("tracing-fields.yaml");
+        fs::write(&scratch, block).with_context(|| format!("cannot write {}", scratch.display()))?;
+        let fields = yaml::documents(self.tools, &scratch)?;
+        let policy = r#"{ "version": 1, "name": "x", "routes": [] }"#;
+        let mut bootstrap = bootstrap(&self.filter(policy, json!({})), &[stand_in("otel_collector")]);
+        let manager =
+            &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+        for (name, value) in fields.first().and_then(Value::as_object).context("the YAML is no map")? {
+            manager[name] = value.clone();
+        }
+        self.loads("tracing", &bootstrap)
     }
 
     fn finds_what_is_wrong(&self) -> Result<()> {

@@ -44,7 +44,8 @@ fn every_alert_is_tested(tools: &Schemas) -> Result<()> {
     let cases = tests.first().and_then(|tests| tests["tests"].as_array()).context("no tests")?;
     let cases = cases.iter().filter_map(|case| case["alert_rule_test"].as_array()).flatten();
     let of = |fires: bool| -> BTreeSet<&str> {
-        let chosen = cases.clone().filter(|case| case["exp_alerts"].as_array().is_some_and(|all| all.is_empty() != fires));
+        let chosen =
+            cases.clone().filter(|case| case["exp_alerts"].as_array().is_some_and(|all| all.is_empty() != fires));
         chosen.filter_map(|case| case["alertname"].as_str()).collect()
     };
     let (firing, quiet) = (of(true), of(false));

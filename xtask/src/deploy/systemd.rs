@@ -12,9 +12,11 @@ use crate::{paths, process};
 const EXPOSURE_MAX: &str = "20";
 
 pub fn check(checks: &mut Checks) {
-    let Some(analyze) = paths::find_program("systemd-analyze").and_then(|path| path.into_os_string().into_string().ok())
+    let Some(analyze) =
+        paths::find_program("systemd-analyze").and_then(|path| path.into_os_string().into_string().ok())
     else {
-        return checks.add("systemd", Err(anyhow::anyhow!("systemd-analyze is missing: cargo xtask setup --only packages")));
+        return checks
+            .add("systemd", Err(anyhow::anyhow!("systemd-analyze is missing: cargo xtask setup --only packages")));
     };
     checks.add("systemd: the units", units(&analyze));
 }

@@ -81,8 +81,7 @@ pub fn make(inputs: &Inputs, out: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&staging).with_context(|| format!("cannot create {}", staging.display()))?;
     tree.write(&staging)?;
     let package = out.join(format!("larder_{version}_{architecture}.deb"));
-    let compression: &[&str] =
-        if inputs.profile == Profile::Release { &["-Zxz"] } else { &["-Zgzip", "-z1"] };
+    let compression: &[&str] = if inputs.profile == Profile::Release { &["-Zxz"] } else { &["-Zgzip", "-z1"] };
     let mut build = Command::new("dpkg-deb");
     build.arg("--root-owner-group").args(compression).arg("--build").arg(&staging).arg(&package);
     build.env("SOURCE_DATE_EPOCH", inputs.epoch.to_string());

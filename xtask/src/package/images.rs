@@ -47,7 +47,8 @@ pub fn module(inputs: &Inputs, module: &[u8], folder: &Path) -> Result<Made> {
 
 /// The module as an artifact.
 pub fn artifact(inputs: &Inputs, module: &[u8], folder: &Path) -> Result<Made> {
-    let runtime = json!({ "type": "envoy_proxy", "abiVersions": ["0.2.1"], "config": { "root_ids": [ROOT_ID] } }).to_string();
+    let runtime =
+        json!({ "type": "envoy_proxy", "abiVersions": ["0.2.1"], "config": { "root_ids": [ROOT_ID] } }).to_string();
     let layers = [
         Blob { media_type: MODULE_CONFIG, content: runtime.as_bytes(), title: Some("runtime-config.json") },
         Blob { media_type: MODULE_LAYER, content: module, title: Some("plugin.wasm") },
@@ -75,7 +76,11 @@ pub fn node(inputs: &Inputs, folder: &Path) -> Result<Made> {
     }
     tree.folder("var/lib/larder", 0o700, USER);
     tree.folder("tmp", 0o1777, 0);
-    let annotations = annotations(inputs, "larder-node", "Larder's command: a node of its HTTP cache cluster, or a caching reverse proxy")?;
+    let annotations = annotations(
+        inputs,
+        "larder-node",
+        "Larder's command: a node of its HTTP cache cluster, or a caching reverse proxy",
+    )?;
     let platform = json!({ "architecture": architecture(), "os": "linux" });
     let config = json!({
         "User": format!("{USER}:{USER}"),

@@ -19,9 +19,10 @@ use crate::{paths, process};
 pub fn make(inputs: &Inputs, out: &Path) -> Result<Vec<PathBuf>> {
     let target = binary::target()?;
     let mut files = Vec::new();
-    for (package, target, file) in
-        [("larder", target.as_str(), "larder.cdx.json"), ("larder-plugin", "wasm32-unknown-unknown", "larder.wasm.cdx.json")]
-    {
+    for (package, target, file) in [
+        ("larder", target.as_str(), "larder.cdx.json"),
+        ("larder-plugin", "wasm32-unknown-unknown", "larder.wasm.cdx.json"),
+    ] {
         let bill = bill(inputs, package, target)?;
         let path = out.join(file);
         write(&path, format!("{}\n", serde_json::to_string_pretty(&bill).context("cannot write JSON")?).as_bytes())?;
@@ -32,7 +33,8 @@ pub fn make(inputs: &Inputs, out: &Path) -> Result<Vec<PathBuf>> {
 
 /// Seconds since 1970 as RFC 3339 has them.
 pub fn timestamp(epoch: u64) -> Result<String> {
-    let text = process::stdout(Command::new("date").args(["--utc", "--date", &format!("@{epoch}"), "+%Y-%m-%dT%H:%M:%SZ"]))?;
+    let text =
+        process::stdout(Command::new("date").args(["--utc", "--date", &format!("@{epoch}"), "+%Y-%m-%dT%H:%M:%SZ"]))?;
     Ok(text.trim().to_owned())
 }
 
@@ -48,18 +50,23 @@ fn bill(inputs: &Inputs, name: &str, target: &str) -> Result<Value> {
         .map(|package| (package.id.as_str(), package))
         .collect();
     ensure!(packages.len() == compiled.len(), "cargo tree and cargo metadata disagree about {name}");
-    let components = packages.values().filter(|package| package.id != root.id).map(|package| component(package, "library", &digests));
-    let dependencies = metadata.resolve.nodes.iter().filter(|node| packages.contains_key(node.id.as_str())).map(|node| {
-        let is_compiled = |edge: &&crate::cargo::Edge| edge.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"));
-        let on: BTreeSet<String> = node
-            .deps
-            .iter()
-            .filter(is_compiled)
-            .filter_map(|edge| packages.get(edge.pkg.as_str()))
-            .map(|package| purl(package))
-            .collect();
-        (packages.get(node.id.as_str()).map(|package| purl(package)), on)
-    });
+    let components = packages
+        .values()
+        .filter(|package| package.id != root.id)
+        .map(|package| component(package, "library", &digests));
+    let dependencies =
+        metadata.resolve.nodes.iter().filter(|node| packages.contains_key(node.id.as_str())).map(|node| {
+            let is_compiled =
+                |edge: &&crate::cargo::Edge| edge.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"));
+            let on: BTreeSet<String> = node
+                .deps
+                .iter()
+                .filter(is_compiled)
+                .filter_map(|edge| packages.get(edge.pkg.as_str()))
+                .map(|package| purl(package))
+                .collect();
+            (packages.get(node.id.as_str()).map(|package| purl(package)), on)
+        });
     let dependencies: BTreeMap<String, BTreeSet<String>> =
         dependencies.filter_map(|(package, on)| Some((package?, on))).collect();
     Ok(json!({

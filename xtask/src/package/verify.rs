@@ -72,7 +72,12 @@ fn deb(inputs: &Inputs, out: &Path) -> Result<()> {
     let info = dpkg("--info", &[])?;
     ensure!(info.contains("Package: larder") && info.contains("conffiles"), "dpkg-deb sees something else: {info}");
     let contents = dpkg("--contents", &[])?;
-    for path in ["./usr/bin/larder", "./usr/share/larder/larder.wasm", "./usr/share/man/man1/larder.1.gz", "./etc/larder/node.json"] {
+    for path in [
+        "./usr/bin/larder",
+        "./usr/share/larder/larder.wasm",
+        "./usr/share/man/man1/larder.1.gz",
+        "./etc/larder/node.json",
+    ] {
         ensure!(contents.contains(path), "the package has no {path}");
     }
     let ours = contents.lines().find(|line| !line.contains(" root/root "));
@@ -148,7 +153,9 @@ impl Image {
         let root = scratch(&format!("root-{name}"))?;
         for (_, layer) in &self.layers {
             let mut tar = Command::new("tar");
-            process::stdout(tar.args(["--extract", "--gzip", "--no-same-owner", "--file"]).arg(layer).arg("--directory").arg(&root))?;
+            process::stdout(
+                tar.args(["--extract", "--gzip", "--no-same-owner", "--file"]).arg(layer).arg("--directory").arg(&root),
+            )?;
         }
         Ok(root)
     }

@@ -59,8 +59,12 @@ pub fn ensure() -> Result<Report> {
         }
     }
     let mut detail = names.join(" ");
-    if names.contains(&"nginx-light") && Path::new("/run/systemd/system").exists() {
-        detail += " (Debian starts nginx on port 80; we do not need that: sudo systemctl disable --now nginx)";
+    if Path::new("/run/systemd/system").exists() {
+        for (package, unit) in [("nginx-light", "nginx"), ("prometheus", "prometheus")] {
+            if names.contains(&package) {
+                detail += &format!(" (Debian starts {unit}; we do not need that: sudo systemctl disable --now {unit})");
+            }
+        }
     }
     Ok(Report::installed(detail))
 }

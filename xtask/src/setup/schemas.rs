@@ -31,10 +31,8 @@ pub struct Schemas {
 /// Sees to it that the tools are there.
 pub fn ensure() -> Result<(Schemas, Report)> {
     let cache = paths::cache()?;
-    let schemas = Schemas {
-        python: cache.join(folder("schemas-python", PYTHON)),
-        npm: cache.join(folder("schemas-npm", NPM)),
-    };
+    let schemas =
+        Schemas { python: cache.join(folder("schemas-python", PYTHON)), npm: cache.join(folder("schemas-npm", NPM)) };
     let detail = "schemas of Kubernetes, Istio, Compose, CycloneDX";
     if schemas.python.is_dir() && schemas.npm.is_dir() {
         return Ok((schemas, Report::found(detail)));
@@ -91,7 +89,8 @@ impl Schemas {
     pub fn node(&self, script: &str) -> Command {
         let mut node = Command::new(if paths::find_program("node").is_some() { "node" } else { "nodejs" });
         node.args(["--no-warnings", "--input-type=module", "--eval", script, "--"]);
-        node.arg(self.npm.join("node_modules")).env("LC_ALL", env::var_os("LC_ALL").unwrap_or_else(|| "C.UTF-8".into()));
+        node.arg(self.npm.join("node_modules"))
+            .env("LC_ALL", env::var_os("LC_ALL").unwrap_or_else(|| "C.UTF-8".into()));
         node
     }
 }

@@ -35,7 +35,9 @@ pub fn take(run: &mut Run<'_>, name: StepName, versions: &[Option<String>]) {
         StepName::Wasm => in_wasm(run),
         StepName::Host => host(run),
         StepName::Deploy => of_xtask(run, "deploy", &["deploy"]),
-        StepName::Package => of_xtask(run, "package", &["package", "--profile", "dev", "--twice", "--out", "target/xtask/packages"]),
+        StepName::Package => {
+            of_xtask(run, "package", &["package", "--profile", "dev", "--twice", "--out", "target/xtask/packages"])
+        }
         StepName::Envoy => in_envoy(run, versions),
         StepName::Conformance => conformance(run),
     };
