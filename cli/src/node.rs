@@ -275,4 +275,15 @@ mod tests {
         assert!(serde_json::from_str::<File>(r#"{"stores": "memory:"}"#).is_err());
         assert!(serde_json::from_str::<File>(r#"{"limits": {"tag_max": 3}}"#).is_err());
     }
+
+    #[test]
+    fn what_is_deployed_is_a_configuration_and_a_policy() {
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+        for file in ["kubernetes/node.json", "systemd/node.json"] {
+            let file = read(&deploy.join(file)).expect("a configuration");
+            assert!(file.listen.is_some() && file.admin.is_some() && file.store.is_some());
+        }
+        let shop = policy(&deploy.join("kubernetes/policy.json")).expect("a policy");
+        assert_eq!(Targets::of([&shop]).len(), 2);
+    }
 }

@@ -35,6 +35,8 @@ pub struct Worker {
     pub edge: Edge,
     /// Whether the host can have a request follow another's response while that is still coming.
     pub follows: bool,
+    /// Whether the host can hold a response's head back until its body is there.
+    pub holds: bool,
     /// The cluster, where there is one.
     pub cluster: Option<Membership>,
     /// A policy that is evaluated and not acted on, where there is one.
@@ -56,6 +58,7 @@ impl Worker {
             tally: Tally::new(seed.rotate_left(16)),
             edge: Edge::default(),
             follows: false,
+            holds: true,
             cluster: None,
             shadow: None,
             seed,

@@ -109,6 +109,20 @@ fn settings_around_the_policy_are_taken_and_checked() {
     }
 }
 
+/// Istio's and Envoy Gateway's own resources cannot set `allow_on_headers_stop_iteration`.
+#[test]
+fn without_stop_iteration_in_header_callbacks_the_plugin_must_not_hold() {
+    let origin = origin();
+    let template = fs::read_to_string(larder_host_tests::envoy::bootstrap_folder().join("minimal.yaml")).unwrap();
+    let flag = template.lines().find(|line| line.trim_start().starts_with("allow_on_headers_stop_iteration")).unwrap();
+    let setup = Setup::new(template.replace(flag, ""));
+    let envoy = start(setup.value("POLICY", format!(r#"{{ "policy": {POLICY}, "hold": false }}"#)), &origin);
+    let miss = envoy.get("/items/1", &[("if-none-match", "\"other\"")]);
+    assert_eq!((miss.status, miss.text().as_str(), miss.field("etag")), (200, "one", None));
+    let hit = envoy.get("/items/1", &[]);
+    assert!(hit.field("etag").is_some() && origin.count("/items/1") == 1, "{hit:?}");
+}
+
 #[test]
 fn a_struct_in_place_of_a_string_is_explained() {
     let template = fs::read_to_string(larder_host_tests::envoy::bootstrap_folder().join("minimal.yaml")).unwrap();

@@ -103,6 +103,14 @@ pub(crate) struct Refusing {
     pub(crate) why: String,
 }
 
+/// Workers that may still use what a purge has made wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Behind {
+    pub(crate) workers: u64,
+    /// For how long, at most: since the answer that told the one furthest behind.
+    pub(crate) since: Millis,
+}
+
 /// What workers have reported, to be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reported {
@@ -204,8 +212,7 @@ impl Workers {
         let known = self.lock();
         let mut delivery = Delivery::default();
         for (name, worker) in &known.workers {
-            let has = worker.position.log == position.log && worker.position.sequence >= position.sequence;
-            let list = match (has, worker.is_silent(now)) {
+            let list = match (worker.has_heard(position), worker.is_silent(now)) {
                 (true, _) => &mut delivery.confirmed,
                 (false, true) => &mut delivery.silent,
                 (false, false) => &mut delivery.pending,
@@ -243,6 +250,16 @@ impl Workers {
     pub(crate) fn watched(&self) -> BTreeSet<String> {
         let known = self.lock();
         known.workers.values().filter_map(|worker| Some(worker.watch.as_ref()?.name.clone())).collect()
+    }
+
+    /// Who has not confirmed everything up to a position, those apart who use nothing of their memory any more.
+    pub(crate) fn behind(&self, position: Position, now: Timestamp) -> Behind {
+        let known = self.lock();
+        let pending = known.workers.values().filter(|worker| !worker.is_silent(now) && !worker.has_heard(position));
+        pending.fold(Behind::default(), |behind, worker| Behind {
+            workers: behind.workers.saturating_add(1),
+            since: behind.since.max(now.since(worker.heard)),
+        })
     }
 
     /// Wakes with the next poll.
@@ -293,6 +310,11 @@ fn bounded(watch: &Watch) -> Watch {
 }
 
 impl Worker {
+    /// Whether it has confirmed everything up to a position.
+    fn has_heard(&self, position: Position) -> bool {
+        self.position.log == position.log && self.position.sequence >= position.sequence
+    }
+
     fn is_silent(&self, now: Timestamp) -> bool {
         self.polling == 0 && now.since(self.heard).0 > self.lag_max.0.saturating_add(UNDER_WAY.0)
     }
@@ -349,6 +371,19 @@ mod tests {
         assert_eq!(uptake.behind, ["b", "d"]);
         assert_eq!(uptake.refused, [Refusing { worker: "c".into(), why: "x".repeat(WHY_CHARS_MAX) }]);
         assert_eq!(workers.watched().into_iter().collect::<Vec<_>>(), ["other", "shop"]);
+    }
+
+    #[test]
+    fn whoever_is_behind_is_counted_while_it_may_use_its_memory() {
+        let workers = Workers::new(8, 8);
+        for (name, sequence, heard) in [("a", 3, 2000), ("b", 2, 4000), ("c", 1, 5000), ("d", 1, 0)] {
+            workers.polls(name, at(sequence), Millis(9000), None, Timestamp(heard));
+            workers.polled(name, Timestamp(heard));
+        }
+        let behind = |sequence, now| workers.behind(at(sequence), Timestamp(now));
+        assert_eq!(behind(1, 9_000), Behind::default());
+        assert_eq!(behind(3, 11_000), Behind { workers: 2, since: Millis(7000) });
+        assert_eq!(behind(3, 90_000), Behind::default());
     }
 
     #[test]

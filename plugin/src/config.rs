@@ -2,6 +2,7 @@
 //!
 //! ```json
 //! { "policy": { "version": 1, ... }, "l1_bytes": "16MiB", "tick": "100ms",
+//!   "hold": true,
 //!   "refresh": { "timeout": "10s", "in_flight_max": 64, "cluster": "shop" },
 //!   "cluster": { "name": "larder_nodes", "timeout": "50ms", "purge_lag_max": "5s", "poll": "2s", "reroute_above": "64KiB",
 //!                "policies": "follow" } }
@@ -28,6 +29,8 @@ pub struct Settings {
     pub tick: Millis,
     /// Background refreshes.
     pub refresh: RefreshSettings,
+    /// Whether heads are held back until their body is known, which wants `allow_on_headers_stop_iteration: true` around the plugin.
+    pub hold: bool,
     /// The HTTP cache cluster, where there is one.
     pub cluster: Option<ClusterSettings>,
 }
@@ -120,6 +123,8 @@ struct Outer<'a> {
     tick: Millis,
     #[serde(default)]
     refresh: RefreshSettings,
+    #[serde(default = "hold_default")]
+    hold: bool,
     #[serde(default)]
     cluster: Option<ClusterSettings>,
 }
@@ -149,6 +154,10 @@ const fn poll_default() -> Millis {
     Millis(2000)
 }
 
+const fn hold_default() -> bool {
+    true
+}
+
 const fn tick_default() -> Millis {
     Millis(100)
 }
@@ -174,6 +183,7 @@ impl Settings {
                 l1_bytes: l1_bytes_default(),
                 tick: tick_default(),
                 refresh: RefreshSettings::default(),
+                hold: hold_default(),
                 cluster: None,
             });
         }
@@ -184,6 +194,7 @@ impl Settings {
             l1_bytes: outer.l1_bytes,
             tick: outer.tick,
             refresh: outer.refresh,
+            hold: outer.hold,
             cluster: outer.cluster,
         };
         settings.within_limits()

@@ -21,7 +21,7 @@ thread_local! {
     static UNCLEAN: Cell<u64> = const { Cell::new(0) };
     static REPORTED: RefCell<BTreeMap<String, u64>> = const { RefCell::new(BTreeMap::new()) };
     static KEYS: RefCell<Vec<ReportedKey>> = const { RefCell::new(Vec::new()) };
-    static GAUGES: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    static GAUGES: Cell<(u64, u64, Option<bool>)> = const { Cell::new((0, 0, None)) };
 }
 
 /// A field was not sent because of what was in its value.
@@ -127,12 +127,16 @@ pub fn gauges() -> Vec<(String, u64)> {
     vec![("larder_l1_bytes".to_owned(), bytes), ("larder_l1_keys".to_owned(), keys)]
 }
 
-/// Sends how much is stored, where that has changed.
+/// Sends how much is stored, and whether the cluster is left alone, where that has changed.
 pub fn send_gauges() {
     let (bytes, keys) = vm::in_memory();
-    let Some(number) = peers::own_number().filter(|_| GAUGES.replace((bytes, keys)) != (bytes, keys)) else { return };
+    let now = (bytes, keys, vm::breaker_open());
+    let Some(number) = peers::own_number().filter(|_| GAUGES.replace(now) != now) else { return };
     set(&format!("larder_l1_bytes;worker={number}"), bytes);
     set(&format!("larder_l1_keys;worker={number}"), keys);
+    if let Some(open) = now.2 {
+        set(&format!("larder_breaker_open;worker={number}"), u64::from(open));
+    }
 }
 
 /// The name of a counter of Envoy. Hosts follow from the route: they would only make the name longer.

@@ -105,6 +105,7 @@ impl Plugin {
             let mut worker = Worker::new(self.settings.l1_bytes, salt());
             worker.use_cluster(self.settings.cluster.as_ref().map(ClusterSettings::for_core));
             worker.edge = self.edge.clone();
+            worker.holds = self.settings.hold;
             let subscription = self.settings.follows().map(Subscription::new);
             let cache = Rc::new(RefCell::new(Cache { worker, tallied: self.clone(), subscription }));
             CACHES.with_borrow_mut(|caches| caches.push((self.name.clone(), cache.clone())));
@@ -142,6 +143,7 @@ impl Plugin {
             worker.shelf.set_bytes_max(self.settings.l1_bytes);
             worker.use_cluster(self.settings.cluster.as_ref().map(ClusterSettings::for_core));
             worker.edge = self.edge.clone();
+            worker.holds = self.settings.hold;
         }
         peers::join();
         Some(cache)
@@ -226,6 +228,15 @@ pub fn purge(scope: &Scope, mode: Mode, except: Option<&SharedCache>) {
             cache.borrow_mut().worker.purge(scope.clone(), mode);
         }
     }
+}
+
+/// Whether a cache of this VM has stopped asking its cluster, probes apart; nothing where there is no cluster.
+pub fn breaker_open() -> Option<bool> {
+    CACHES.with_borrow(|caches| {
+        let open =
+            |cache: &SharedCache| cache.borrow().worker.cluster.as_ref().map(|cluster| cluster.breaker.is_open());
+        caches.iter().filter_map(|(_, cache)| open(cache)).reduce(|one, other| one || other)
+    })
 }
 
 /// Bytes and keys in memory, over all caches of this VM.

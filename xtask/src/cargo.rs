@@ -60,6 +60,12 @@ pub struct Package {
     pub id: String,
     /// As in its Cargo.toml.
     pub name: String,
+    /// As in its Cargo.toml.
+    pub version: String,
+    /// An SPDX expression.
+    pub license: Option<String>,
+    /// Where its sources are kept.
+    pub repository: Option<String>,
     /// Where its Cargo.toml is.
     pub manifest_path: PathBuf,
     /// What its Cargo.toml asks for.

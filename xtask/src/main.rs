@@ -5,8 +5,10 @@ mod build;
 mod cargo;
 mod conformance;
 mod demo;
+mod deploy;
 mod envoy;
 mod http;
+mod package;
 mod page;
 mod paths;
 mod ports;
@@ -35,6 +37,8 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     Conformance(conformance::Args),
+    Deploy(deploy::Args),
+    Package(package::Args),
     Tidy(tidy::Args),
 }
 
@@ -47,6 +51,8 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::Conformance(args) => conformance::main(&args),
+        Command::Deploy(args) => deploy::main(&args),
+        Command::Package(args) => package::main(&args),
         Command::Tidy(args) => tidy::main(&args),
     });
     match outcome {

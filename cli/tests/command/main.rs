@@ -1,5 +1,6 @@
 //! The `larder` command, run as people and supervisors run it.
 
+mod metrics;
 mod node;
 mod policy;
 mod proxy;

@@ -11,13 +11,13 @@ use serde_json::Value;
 use crate::support::{PATIENCE, larder, run, stderr, stdout};
 
 /// An origin that answers `/slow` with half a body and the rest when it is told to, and everything else at once.
-struct Origin {
+pub struct Origin {
     address: SocketAddr,
     go_on: Sender<()>,
 }
 
 impl Origin {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let (go_on, told) = channel::<()>();
@@ -54,7 +54,7 @@ fn answer(mut stream: TcpStream, told: &std::sync::Mutex<Receiver<()>>) {
 }
 
 /// A running proxy. Killed when dropped.
-struct Proxy {
+pub struct Proxy {
     child: Child,
     address: String,
     said: Value,
@@ -63,7 +63,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn start(origin: &Origin, arguments: &[&str]) -> Self {
+    pub fn start(origin: &Origin, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let policy = policy(&folder);
         let origin = origin.url();
@@ -81,13 +81,13 @@ impl Proxy {
         Self { child, address, said, log, _folder: folder }
     }
 
-    fn get(&self, path: &str) -> String {
+    pub fn get(&self, path: &str) -> String {
         let url = format!("http://{}{path}", self.address);
         ureq::get(url).call().expect("an answer").body_mut().read_to_string().expect("text")
     }
 
     /// Asks an admin path.
-    fn admin(&self, path: &str) -> String {
+    pub fn admin(&self, path: &str) -> String {
         let url = format!("http://{}{path}", self.said["admin"].as_str().expect("an address"));
         ureq::get(url).call().expect("an answer").body_mut().read_to_string().expect("text")
     }

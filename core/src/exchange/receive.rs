@@ -154,7 +154,7 @@ impl Exchange {
             self.store_all(now, &mut receiving, &[], made.as_ref(), worker, out);
             return ResponseVerdict::Pass { edits, capture: false };
         }
-        if receiving.is_worth_holding() {
+        if worker.holds && receiving.is_worth_holding() {
             receiving.held = true;
             self.state = State::Body(Box::new(receiving));
             return ResponseVerdict::Hold;

@@ -136,3 +136,19 @@ fn a_held_head_is_announced_when_it_goes_out() {
     leader.on_body(world.now, 11, &mut world.worker, &mut out);
     assert_eq!(woken(out), [(StreamId(2), Wake::Announced)]);
 }
+
+#[test]
+fn a_host_that_cannot_hold_passes_heads_on_and_hits_have_the_etag() {
+    let mut world = World::new(r#""etag":"strong""#);
+    world.worker.holds = false;
+    for sent in [&[][..], &[("if-none-match", "\"other\"")]] {
+        let target = if sent.is_empty() { "/a" } else { "/b" };
+        let (mut leader, _) = world.ask("GET", target, sent);
+        let (verdict, _) = head(&mut world, &mut leader, &[LONG]);
+        assert!(matches!(verdict, ResponseVerdict::Pass { capture: true, .. }), "{verdict:?}");
+        leader.on_end(world.now, b"body", &mut world.worker, &mut Vec::new());
+        let (_, verdict) = world.ask("GET", target, &[]);
+        let RequestVerdict::Respond(reply) = verdict else { panic!("{verdict:?}") };
+        assert!(answer(&reply).fields.has("etag"), "{target}");
+    }
+}

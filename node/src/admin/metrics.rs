@@ -33,14 +33,19 @@ pub(super) async fn metrics(State(shared): State<App>, headers: HeaderMap) -> Re
     Ok(([(header::CONTENT_TYPE, KIND)], out).into_response())
 }
 
+/// Names and values.
+type Labels = Vec<(String, String)>;
+
 /// A series: its labels and its number.
-type Series = (Vec<(String, String)>, u64);
+type Series = (Labels, u64);
 
 /// All numbers at one moment.
 #[derive(Debug)]
 struct Snapshot {
     counters: BTreeMap<String, (String, Vec<Series>)>,
     gauges: BTreeMap<String, (String, Vec<Series>)>,
+    /// Gauges that are no whole numbers.
+    fractions: BTreeMap<&'static str, (&'static str, Vec<(Labels, f64)>)>,
 }
 
 impl Snapshot {
@@ -68,8 +73,8 @@ impl Snapshot {
         let (held, waiting) = shared.desk.held_and_waiting();
         gauge("larder_node_leases_held", "Leases held", &[], Some(held as u64));
         gauge("larder_node_lookups_waiting", "Look-ups that wait for a fill", &[], Some(waiting as u64));
-        let sequence = shared.following.here().sequence.0;
-        gauge("larder_node_log_sequence", "The newest purge taken up", &[], Some(sequence));
+        let here = shared.following.here();
+        gauge("larder_node_log_sequence", "The newest purge taken up", &[], Some(here.sequence.0));
         let workers = shared.workers.shown(now);
         let silent = workers.iter().filter(|worker| worker.silent).count();
         let help = "Workers that follow this node's purge log";
@@ -90,6 +95,22 @@ impl Snapshot {
                 gauge("larder_policy_workers", help, &[("policy", &name), ("state", state)], Some(workers as u64));
             }
         }
+        let behind = shared.workers.behind(here, now);
+        let help = "Workers that have not confirmed the newest purge and may still use their memory";
+        gauge("larder_node_workers_behind", help, &[], Some(behind.workers));
+        let fractions = BTreeMap::from([
+            (
+                "larder_node_target_hit_ratio",
+                ("What a route's hit ratio is to reach, as its policy says", targets(shared)),
+            ),
+            (
+                "larder_node_purge_lag_seconds",
+                (
+                    "How long the worker furthest behind has had the newest purge without confirming it",
+                    vec![(Labels::new(), behind.since.0 as f64 / 1000.0)],
+                ),
+            ),
+        ]);
         let reported = shared.workers.reported(now);
         take_up(&mut counters, &reported.counts);
         take_up(&mut gauges, &reported.gauges);
@@ -97,8 +118,13 @@ impl Snapshot {
             let help = "Values that went because space was short".to_owned();
             counters.insert("larder_node_store_evictions".into(), (help, vec![(Vec::new(), evictions)]));
         }
-        Self { counters, gauges }
+        Self { counters, gauges, fractions }
     }
+}
+
+fn targets(shared: &Shared) -> Vec<(Labels, f64)> {
+    let labels = |policy: &str, route: &str| vec![("policy".into(), policy.into()), ("route".into(), route.into())];
+    shared.policies.targets().iter().map(|(policy, route, ratio)| (labels(policy, route), ratio)).collect()
 }
 
 /// Takes up series by the names that workers give them: `larder_requests_total;route=items;outcome=hit`.
@@ -136,6 +162,12 @@ impl Collector for Snapshot {
                 family.encode_family(labels)?.encode_gauge(number)?;
             }
         }
+        for (name, (help, series)) in &self.fractions {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (labels, number) in series {
+                family.encode_family(labels)?.encode_gauge(number)?;
+            }
+        }
         Ok(())
     }
 }
@@ -154,7 +186,8 @@ mod tests {
         ];
         take_up(&mut families, &rows);
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Snapshot { counters: families, gauges: BTreeMap::new() }));
+        let snapshot = Snapshot { counters: families, gauges: BTreeMap::new(), fractions: BTreeMap::new() };
+        registry.register_collector(Box::new(snapshot));
         let mut out = String::new();
         text::encode(&mut out, &registry).expect("text");
         assert!(out.contains(r#"larder_fleet_requests_total{route="it\"ems",outcome="hit"} 3"#), "{out}");

@@ -38,6 +38,11 @@ impl Targets {
         self.0.get(&(policy.to_owned(), route.to_owned())).copied()
     }
 
+    /// All of them: policy, route, ratio.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, f64)> {
+        self.0.iter().map(|((policy, route), ratio)| (policy.as_str(), route.as_str(), *ratio))
+    }
+
     /// How many routes have one.
     pub fn len(&self) -> usize {
         self.0.len()

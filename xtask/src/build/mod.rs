@@ -63,7 +63,7 @@ pub fn release(toolchain: &Toolchain) -> Result<Module> {
 pub fn command(toolchain: &Toolchain, package: &str) -> Command {
     let mut cargo = toolchain.cargo();
     cargo.args(["build", "--locked", "--package", package, "--profile", "release-wasm"]).args(toolchain.flags());
-    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags());
+    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", remapped());
     cargo
 }
 
@@ -74,8 +74,13 @@ pub fn collect(toolchain: &Toolchain) -> Result<Module> {
     check(&bytes)?;
     let path = paths::wasm();
     write_whole(&path, &bytes)?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = digest(&bytes);
     Ok(Module { path, bytes: bytes.len(), sha256 })
+}
+
+/// The SHA-256 of bytes in hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where cargo puts the module of a crate.
@@ -85,7 +90,7 @@ pub fn output(toolchain: &Toolchain, crate_name: &str) -> PathBuf {
 
 /// Panic messages name source files. Without the folders of this machine in them, two machines make the same bytes.
 /// (`wasm-opt -O3` after this would be the place for more speed; it has to prove itself in `bench l1` first.)
-fn flags() -> String {
+pub fn remapped() -> String {
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
     let registry = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).map(|home| home.join("registry/src"));
     let root = Some(paths::root());

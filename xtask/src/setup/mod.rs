@@ -8,6 +8,7 @@ pub mod deny;
 pub mod envoy;
 pub mod packages;
 pub mod runner;
+pub mod schemas;
 pub mod wasm;
 
 use anyhow::{Context, Result};
@@ -49,6 +50,8 @@ pub enum Tool {
     Runner,
     /// cargo-deny, which checks licences and sources
     Deny,
+    /// Schemas of Kubernetes, Istio, Compose and CycloneDX, for what is under deploy/ and for packages
+    Schemas,
 }
 
 /// What a step came to.
@@ -100,6 +103,7 @@ pub fn take(tool: Tool) -> Step {
         Tool::Envoy => ("envoy", envoy::ensure().map(|(_, report)| report)),
         Tool::Runner => ("runner", runner::ensure().map(|(_, report)| report)),
         Tool::Deny => ("deny", deny::ensure().map(|(_, report)| report)),
+        Tool::Schemas => ("schemas", schemas::ensure().map(|(_, report)| report)),
     };
     step(name, found)
 }

@@ -34,6 +34,11 @@ const NEEDS: &[Need] = &[
     Need { what: "PostgreSQL", package: "postgresql", present: has_postgres },
     // What guides in docs/ ask with.
     Need { what: "curl", package: "curl", present: || program("curl") },
+    // What is under deploy/, and packages.
+    Need { what: "promtool", package: "prometheus", present: || program("promtool") },
+    Need { what: "systemd-analyze", package: "systemd", present: || program("systemd-analyze") },
+    Need { what: "skopeo", package: "skopeo", present: || program("skopeo") },
+    Need { what: "strip", package: "binutils", present: || program("strip") },
     // Benches: the server Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },
@@ -58,8 +63,12 @@ pub fn ensure() -> Result<Report> {
         }
     }
     let mut detail = names.join(" ");
-    if names.contains(&"nginx-light") && Path::new("/run/systemd/system").exists() {
-        detail += " (Debian starts nginx on port 80; we do not need that: sudo systemctl disable --now nginx)";
+    if Path::new("/run/systemd/system").exists() {
+        for (package, unit) in [("nginx-light", "nginx"), ("prometheus", "prometheus")] {
+            if names.contains(&package) {
+                detail += &format!(" (Debian starts {unit}; we do not need that: sudo systemctl disable --now {unit})");
+            }
+        }
     }
     Ok(Report::installed(detail))
 }

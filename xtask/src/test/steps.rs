@@ -37,6 +37,10 @@ pub fn take(run: &mut Run<'_>, name: StepName, versions: &[Option<String>]) {
         StepName::Wasm => in_wasm(run),
         StepName::Host => host(run),
         StepName::Dashboard => dashboard(run),
+        StepName::Deploy => of_xtask(run, "deploy", &["deploy"]),
+        StepName::Package => {
+            of_xtask(run, "package", &["package", "--profile", "dev", "--twice", "--out", "target/xtask/packages"])
+        }
         StepName::Envoy => in_envoy(run, versions),
         StepName::Conformance => conformance(run),
     };
@@ -150,6 +154,16 @@ fn in_envoy(run: &mut Run<'_>, versions: &[Option<String>]) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// A command of our own, with the module that was built.
+fn of_xtask(run: &mut Run<'_>, step: &str, words: &[&str]) -> Result<()> {
+    let modules = modules(run)?;
+    // This very program, by the one name that holds after earlier steps have built it anew.
+    let mut command = Command::new("/proc/self/exe");
+    command.args(words).arg("--wasm").arg(&modules.plugin).current_dir(paths::root());
+    run.command(step, Kind::Check, &mut command);
     Ok(())
 }
 
