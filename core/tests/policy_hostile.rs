@@ -2,7 +2,8 @@
 //! What is accepted routes any request without a panic.
 
 use larder_core::fields::RequestHead;
-use larder_core::policy::{ERRORS_MAX, Policy};
+use larder_core::policy::cases::Cases;
+use larder_core::policy::{ERRORS_MAX, Policy, PolicyErrors};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -62,16 +63,59 @@ fn check(text: &str, dice: &mut Dice) -> bool {
             true
         }
         Err(errors) => {
-            assert!(!errors.is_empty() && errors.len() <= ERRORS_MAX);
-            let lines: Vec<_> = text.split('\n').collect();
-            for error in errors.iter() {
-                let line = lines.get(error.line - 1).unwrap_or_else(|| panic!("{error}\n{text}"));
-                assert!((1..=line.chars().count() + 1).contains(&error.column), "{error}\n{text}");
-                assert!(!error.to_string().contains('\n'), "{error}");
-            }
+            have_places(text, &errors);
             false
         }
     }
+}
+
+fn have_places(text: &str, errors: &PolicyErrors) {
+    assert!(!errors.is_empty() && errors.len() <= ERRORS_MAX);
+    let lines: Vec<_> = text.split('\n').collect();
+    for error in errors.iter() {
+        let line = lines.get(error.line - 1).unwrap_or_else(|| panic!("{error}\n{text}"));
+        assert!((1..=line.chars().count() + 1).contains(&error.column), "{error}\n{text}");
+        assert!(!error.to_string().contains('\n'), "{error}");
+    }
+}
+
+/// Reads a file of test cases and, where it is accepted, looks for every step's line. Says whether it was accepted.
+fn check_cases(text: &str) -> bool {
+    match Cases::parse(text) {
+        Ok(cases) => {
+            let count = text.split('\n').count();
+            for (index, case) in cases.file.cases.iter().flatten().enumerate() {
+                let steps = 0..case.steps.as_ref().map_or(0, Vec::len);
+                assert!(steps.clone().all(|step| (1..=count).contains(&cases.line_in_step(index, step, &["expect"]))));
+            }
+            true
+        }
+        Err(errors) => {
+            have_places(text, &errors);
+            false
+        }
+    }
+}
+
+/// A text with a few characters changed.
+fn changed(text: &str, dice: &mut Dice) -> String {
+    let mut text: Vec<char> = text.chars().collect();
+    for _ in 0..1 + dice.roll(3) {
+        let at = dice.roll(text.len());
+        let odd = ['{', '}', '[', ']', '"', ',', ':', '\\', '0', 'é', '\u{0}', '\n', ' ', '9', 'u', '*', '\u{feff}'];
+        match dice.roll(5) {
+            0 => text[at] = *dice.pick(&odd),
+            1 => text.insert(at, *dice.pick(&odd)),
+            2 => drop(text.remove(at)),
+            3 => text.truncate(at.max(1)),
+            _ => {
+                let to = (at + dice.roll(40)).min(text.len());
+                let piece: Vec<char> = text[at..to].to_vec();
+                text.splice(at..at, piece);
+            }
+        }
+    }
+    text.into_iter().collect()
 }
 
 #[test]
@@ -79,24 +123,23 @@ fn text_with_bytes_changed_at_random() {
     let mut dice = Dice(0x2545_f491_4f6c_dd1d);
     let mut accepted = 0;
     for _ in 0..ROUNDS {
-        let mut text: Vec<char> = dice.pick(&POLICIES).chars().collect();
-        for _ in 0..1 + dice.roll(3) {
-            let at = dice.roll(text.len());
-            let odd =
-                ['{', '}', '[', ']', '"', ',', ':', '\\', '0', 'é', '\u{0}', '\n', ' ', '9', 'u', '*', '\u{feff}'];
-            match dice.roll(5) {
-                0 => text[at] = *dice.pick(&odd),
-                1 => text.insert(at, *dice.pick(&odd)),
-                2 => drop(text.remove(at)),
-                3 => text.truncate(at.max(1)),
-                _ => {
-                    let to = (at + dice.roll(40)).min(text.len());
-                    let piece: Vec<char> = text[at..to].to_vec();
-                    text.splice(at..at, piece);
-                }
-            }
-        }
-        accepted += usize::from(check(&text.into_iter().collect::<String>(), &mut dice));
+        let text = *dice.pick(&POLICIES);
+        let text = changed(text, &mut dice);
+        accepted += usize::from(check(&text, &mut dice));
+    }
+    assert!(accepted > 0 && accepted < ROUNDS, "{accepted}");
+}
+
+#[test]
+fn test_cases_with_bytes_changed_at_random() {
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    let files =
+        [include_str!("../../policies/default.test.json"), include_str!("../../policies/static-assets.test.json")];
+    let mut accepted = 0;
+    for _ in 0..ROUNDS {
+        let text = *dice.pick(&files);
+        let text = changed(text, &mut dice);
+        accepted += usize::from(check_cases(&text));
     }
     assert!(accepted > 0 && accepted < ROUNDS, "{accepted}");
 }

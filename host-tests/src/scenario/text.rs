@@ -6,6 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use super::parse::span;
 
+/// Most that `{a*5000}` stands for.
+const REPEATED_BYTES_MAX: usize = 16 << 20;
+/// The last second of the year 9999.
+const LAST_MILLIS: u64 = 253_402_300_799_000;
+
 /// What placeholders stand for at one moment.
 #[derive(Debug)]
 pub(super) struct Scope<'a> {
@@ -38,15 +43,21 @@ fn stands_for(name: &str, scope: &Scope<'_>) -> Result<String, String> {
         let (offset, form) = offset.split_once(' ').unwrap_or((offset, ""));
         let millis = match offset.split_at_checked(1) {
             None => scope.now,
-            Some(("+", by)) => scope.now + millis(span(by).ok_or_else(wrong)?),
+            Some(("+", by)) => scope.now.saturating_add(millis(span(by).ok_or_else(wrong)?)),
             Some(("-", by)) => scope.now.saturating_sub(millis(span(by).ok_or_else(wrong)?)),
             Some(_) => return Err(wrong()),
         };
+        if millis > LAST_MILLIS {
+            return Err(format!("`{{{name}}}` is after the year 9999, where dates end"));
+        }
         return in_form(&http_date(millis), form)
             .ok_or_else(|| format!("`{form}` is no form of a date; `rfc850` and `asctime` are"));
     }
     if let Some((piece, count)) = name.split_once('*') {
         let count: usize = count.parse().map_err(|_| format!("`{{{name}}}`: `{count}` is no number"))?;
+        if piece.len().saturating_mul(count) > REPEATED_BYTES_MAX {
+            return Err(format!("`{{{name}}}` is more than {REPEATED_BYTES_MAX} bytes"));
+        }
         return Ok(piece.repeat(count));
     }
     scope.memories.get(name).cloned().ok_or_else(|| {
@@ -115,7 +126,7 @@ mod tests {
         ] {
             assert_eq!(expand(text, &scope).expect(text), want);
         }
-        for text in ["{gat}", "{now*1h}", "{now roman}"] {
+        for text in ["{gat}", "{now*1h}", "{now roman}", "{now+99999999d}", "{a*99999999999}"] {
             assert!(expand(text, &scope).is_err(), "{text}");
         }
     }

@@ -9,6 +9,12 @@ use crate::policy::spanned::{Node, Quoted};
 /// What a step can be.
 const KINDS: [&str; 5] = ["request", "wait", "origin", "release", "answer"];
 
+/// Longest time that passes in a case, in milliseconds: dates in HTTP end with the year 9999.
+const TIME_MAX: u64 = 100 * 365 * 86_400_000;
+
+/// Longest time that an answer may take, in milliseconds: it may be given as often as there are steps.
+const AFTER_MAX: u64 = 86_400_000;
+
 pub(super) fn check(file: &CaseFile, root: &Node, errors: &mut Collected) {
     let mut checker = Checker { root, errors };
     for (index, answer) in file.origin.iter().flatten().enumerate() {
@@ -55,10 +61,16 @@ impl Checker<'_> {
             self.say(&under(path, &["steps"]), Problem::expected("at least one step").found("none"));
         }
         let mut running = BTreeSet::new();
+        let mut passed = 0u64;
         for (index, step) in steps.iter().enumerate() {
             let mut path = under(path, &["steps"]);
             path.push(index.into());
             self.step(step, &path, &mut running);
+            let before = passed;
+            passed = passed.saturating_add(step.wait.map_or(0, |wait| wait.0.0));
+            if before <= TIME_MAX && passed > TIME_MAX {
+                self.say(&path, Problem::expected("at most 100 years in all of a case").found("more"));
+            }
         }
     }
 
@@ -116,6 +128,9 @@ impl Checker<'_> {
     }
 
     fn answer(&mut self, answer: &OriginAnswer, path: &[Step]) {
+        if answer.after.is_some_and(|after| after.0.0 > AFTER_MAX) {
+            self.say(&under(path, &["after"]), Problem::expected("at most \"1d\"").found("more"));
+        }
         if answer.fails.is_none() {
             return;
         }

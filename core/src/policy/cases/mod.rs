@@ -138,6 +138,10 @@ mod tests {
                 &with_steps(r#"{"origin":{"request":"GET /a","fails":"reset","status":200}}"#),
                 "origin.status: an origin that fails says nothing",
             ),
+            (
+                &with_steps(r#"{"wait":"24855d"},{"wait":"24855d"}"#),
+                "steps[1]: expected at most 100 years in all of a case",
+            ),
             (&with_steps(r#"{"request":"GET /a","ttl":"1s"}"#), "steps[0].ttl: unknown field \"ttl\""),
         ] {
             let got = errors(text);
