@@ -11,7 +11,7 @@ use crate::clock::SystemClock;
 use crate::data::messages::{self, Kind};
 use crate::limits::Limits;
 use crate::log::Log;
-use crate::policies::MemoryPolicies;
+use crate::policies::PolicyStore;
 use crate::policies::current::Current;
 use crate::running::{Parts, StartError};
 use crate::shared::Shared;
@@ -22,23 +22,32 @@ use crate::store::{Store, StoreError};
 pub struct Embedded {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
-    follower: JoinHandle<()>,
+    followers: [JoinHandle<()>; 2],
 }
 
 impl Embedded {
-    /// Starts one on the current tokio runtime. When this returns, the purge log was taken up.
+    /// Starts one on the current tokio runtime. When this returns, the purge log was taken up. Policies are those that nodes with the same
+    /// store of policies were pushed to: here, nobody can push.
     ///
     /// # Errors
     /// The log does not answer.
-    pub async fn start(store: Arc<dyn Store>, log: Arc<dyn Log>, limits: Limits) -> Result<Self, StartError> {
+    pub async fn start(
+        store: Arc<dyn Store>,
+        log: Arc<dyn Log>,
+        policies: Arc<dyn PolicyStore>,
+        limits: Limits,
+    ) -> Result<Self, StartError> {
         let (stop, stopping) = watch::channel(false);
         let parts = Parts::new(store, log, limits, Arc::new(SystemClock)).await?;
-        // Nobody can push here: the process has its policy from whoever configures it.
-        let policies = Current::new(Arc::new(MemoryPolicies::default()), Arc::new(SystemClock), Targets::default());
+        let policies = Current::new(policies, Arc::new(SystemClock), Targets::default());
         let shared = Arc::new(parts.shared("embedded".to_owned(), policies, None, stopping));
         let following = shared.following.clone();
-        let follower = tokio::spawn(async move { following.follow().await });
-        Ok(Self { shared, stop, follower })
+        let policies = shared.clone();
+        let followers = [
+            tokio::spawn(async move { following.follow().await }),
+            tokio::spawn(async move { policies.follow_policies().await }),
+        ];
+        Ok(Self { shared, stop, followers })
     }
 
     /// Answers a message to a path of the data plane. `None` where there is no answer: too much is asked at once, the store or
@@ -55,14 +64,14 @@ impl Embedded {
     /// The store's.
     pub async fn stop(&self) -> Result<(), StoreError> {
         let _ = self.stop.send(true);
-        self.follower.abort();
+        self.followers.iter().for_each(JoinHandle::abort);
         self.shared.desk.kept_in().close().await
     }
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        self.follower.abort();
+        self.followers.iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -237,8 +237,13 @@ impl Builder {
     pub async fn build_with_store(self, url: &str) -> Result<CacheLayer, BuildError> {
         let bad = |error: &dyn std::fmt::Display| BuildError::Store(error.to_string());
         let store = larder_node::store::open(url).await.map_err(|error| bad(&error))?;
-        let log = larder_node::log::open(&larder_node::log::beside(url)).await.map_err(|error| bad(&error))?;
-        let node = larder_node::Embedded::start(store, log, larder_node::Limits::default()).await;
+        let log_url = larder_node::log::beside(url);
+        let log = larder_node::log::open(&log_url).await.map_err(|error| bad(&error))?;
+        // Where nodes have the same Redis, policies are pushed to them. A folder is this process's alone, so nobody pushes there.
+        let policies =
+            if url.starts_with("redis") { larder_node::policies::beside(&log_url) } else { "memory:".to_owned() };
+        let policies = larder_node::policies::open(&policies).await.map_err(|error| bad(&error))?;
+        let node = larder_node::Embedded::start(store, log, policies, larder_node::Limits::default()).await;
         self.finish(Some(Wire::Node(node.map_err(|error| bad(&error))?)))
     }
 

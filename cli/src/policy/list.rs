@@ -84,6 +84,9 @@ fn row(policy: &Value) -> Vec<String> {
 pub fn workers(policy: &Value) -> String {
     let [current, behind, refused, silent] = ["current", "behind", "refused", "silent"]
         .map(|state| at(policy, &format!("/workers/{state}")).as_u64().unwrap_or_default());
+    if at(policy, "/damaged").as_bool() == Some(true) {
+        return "told nothing: what is stored is damaged, push it again".to_owned();
+    }
     let mut said = match current + behind + refused {
         0 => "none".to_owned(),
         heard => format!("{current} of {heard} have it"),

@@ -262,6 +262,8 @@ fn what_was_pushed_survives_a_kill_and_is_told_from_the_first_poll() {
     let node = Running::start(&["--store", &store]);
     assert_eq!(Worker::new(&node, "w").runs, None);
     assert!(damaged.with_extension("json.damaged").exists());
+    let listed = stdout(&node.run(&["policy", "list"]));
+    assert!(listed.contains("damaged, push it again"), "{listed}");
     let mended = node.run(&["policy", "push", of(&files.path(2)), "--no-wait"]);
     assert!(stdout(&mended).contains("version 3 is in force\n"), "{mended:?}");
     assert_eq!(Worker::new(&node, "x").runs, Some(text(2)));

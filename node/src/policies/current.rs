@@ -69,6 +69,13 @@ pub(crate) enum ChangeError {
     Contended,
 }
 
+impl Named {
+    /// Whether a text is gone or another one, so that workers are told nothing.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.told.is_none()
+    }
+}
+
 impl Current {
     pub(crate) fn new(store: Arc<dyn PolicyStore>, clock: Arc<dyn Clock>, targets: Targets) -> Self {
         let known = Known { targets: Arc::new(targets.clone()), ..Known::default() };

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response};
-use larder_core::cluster::message::{Poll, PollAnswer, Watch};
+use larder_core::cluster::message::{Message, Poll, PollAnswer, Watch};
 use larder_core::purge::Position;
 use larder_core::time::Millis;
 use larder_node::policies::open;
+use larder_node::{Embedded, Limits};
 use serde_json::Value;
 
 use crate::servers::Server;
@@ -76,6 +77,27 @@ async fn what_is_pushed_on_one_node_reaches_the_workers_of_the_other() {
         };
         assert!(of("shop: version 1 pushed") && of("shop: version 1 withdrawn"), "{marks}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_layer_with_a_node_in_it_has_what_others_were_pushed_to() {
+    let server = Server::redis(&[]);
+    let url = format!("redis://127.0.0.1:{}?timeout=5s&connect=5s", server.port);
+    let store = larder_node::store::open("memory:").await.expect("a store");
+    let (log, policies) = (larder_node::log::open("memory:").await.expect("a log"), open(&url).await.expect("a store"));
+    let layer = Embedded::start(store, log, policies, Limits::default()).await.expect("a node");
+    let polls = async |position: Position, generation: u64| {
+        let watch = Some(Watch { name: "shop".into(), generation, refused: None });
+        let poll = Poll { worker: "w".into(), position, wait_for: Millis(15_000), lag_max: Millis(60_000), watch };
+        let answer = layer.ask(Poll::PATH, poll.encode().into()).await.expect("an answer");
+        PollAnswer::decode(answer).expect("a message")
+    };
+    let here = polls(Position::default(), 0).await.position;
+    let (node, text) = (node(&server).await, policy(1));
+    let (answer, pushed) = tokio::join!(polls(here, 0), said(&node, "POST", "/v1/policies", &text));
+    let told = answer.policies.expect("a policy");
+    assert_eq!((Some(told.generation), told.active.map(|it| it.text)), (pushed["generation"].as_u64(), Some(text)));
+    layer.stop().await.expect("stopped");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,6 +49,8 @@ struct Shown {
     shadow: Option<VersionShown>,
     /// The last change.
     changed: Option<Changed>,
+    /// A text in use is gone or another one: workers are told nothing, and keep what they have, until it is pushed again.
+    damaged: bool,
     /// The newest first.
     versions: Vec<Version>,
     workers: Numbers,
@@ -91,6 +93,7 @@ impl Shown {
             active: shown(record.and_then(|record| record.active)),
             shadow: shown(record.and_then(|record| record.shadow)),
             changed: record.map(|record| record.changed.clone()),
+            damaged: shared.policies.named(name).is_some_and(|named| named.is_damaged()),
             versions: record.map(|record| record.versions.iter().rev().cloned().collect()).unwrap_or_default(),
             workers: Numbers::of(&shared.workers.uptake(name, generation, shared.clock.now())),
         }
