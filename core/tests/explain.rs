@@ -302,6 +302,26 @@ fn lifetimes_are_told_with_what_decided() {
     }
 }
 
+#[test]
+fn refreshing_ahead_is_told_with_its_window() {
+    for (settings, response, text) in [
+        (
+            r#","ttl":"60s","refresh_ahead":"10%""#,
+            "max-age=5",
+            "refreshed in the background in the last 6 s of its lifetime, once a worker has used it 3 times",
+        ),
+        (
+            r#","refresh_ahead":{"within":"30s","hits":9}"#,
+            "max-age=20",
+            "refreshed in the background in the last 10 s of its lifetime, once a worker has used it 9 times",
+        ),
+        (r#","refresh_ahead":"50%""#, "max-age=1", "not refreshed ahead: its lifetime is too short for that"),
+    ] {
+        let told = told(settings, &[], 200, &[("cache-control", response)]);
+        assert_eq!(step(&told, "refresh-ahead"), (text, "routes[0].refresh_ahead".to_owned()), "{settings}");
+    }
+}
+
 fn ways(told: &Explanation) -> Vec<String> {
     told.ways
         .iter()

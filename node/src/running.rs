@@ -108,6 +108,7 @@ impl Config {
             policies: Arc::new(MemoryPolicies::default()),
             tokens: None,
             analytics: None,
+            targets: Targets::default(),
             warming: None,
             limits: Limits::default(),
             clock: Arc::new(SystemClock),

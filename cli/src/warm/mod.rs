@@ -155,8 +155,13 @@ fn plan(options: &Options, coverage: &Coverage, left_out: &mut Vec<String>) -> a
         let fetched = sitemap::Fetching { via: &options.via, coverage, timeout: options.timeout };
         sitemap::urls(sitemap, &fetched, left_out, |url| planner.add_url(url))?;
     }
+    let is_credential = |header: &String| {
+        let name = header.split(':').next().unwrap_or_default().trim();
+        ["authorization", "cookie"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    };
+    let has_credentials = options.headers.iter().any(is_credential);
     for document in &options.documents {
-        openapi::urls(document, left_out, |url| planner.add_url(url))?;
+        openapi::urls(document, has_credentials, left_out, |url| planner.add_url(url))?;
     }
     Ok(planner.finish())
 }

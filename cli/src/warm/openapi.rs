@@ -7,6 +7,7 @@ use std::rc::Rc;
 use anyhow::Context;
 
 use crate::document::{Api, Node, Operation, Tree};
+use crate::init::openapi::is_secured;
 use crate::input::{self, Source};
 
 /// The most values of one parameter.
@@ -14,12 +15,21 @@ const VALUES_MAX: usize = 20;
 /// The most URLs of one operation at one place.
 const URLS_MAX: usize = 100;
 
-/// Hands on the URLs.
-pub fn urls(source: &Source, left_out: &mut Vec<String>, mut take: impl FnMut(&str)) -> anyhow::Result<()> {
+/// Hands on the URLs. Operations that ask for credentials are left out where none are sent along.
+pub fn urls(
+    source: &Source,
+    has_credentials: bool,
+    left_out: &mut Vec<String>,
+    mut take: impl FnMut(&str),
+) -> anyhow::Result<()> {
     let text = input::read(source)?;
     let tree = Tree::parse(&text).with_context(|| format!("cannot read {source}"))?;
     let api = Api::of(&tree).with_context(|| format!("cannot use {source}"))?;
     for operation in api.operations.iter().filter(|operation| operation.method == "GET") {
+        if !has_credentials && is_secured(&api, operation) {
+            left_out.push(format!("GET {}: it asks for credentials", operation.path));
+            continue;
+        }
         match of_operation(&tree, operation) {
             Ok(urls) => urls.iter().for_each(|url| take(url)),
             Err(parameter) => left_out.push(format!("GET {}: no example for {parameter}", operation.path)),
@@ -161,6 +171,7 @@ paths:
   /unknown/{x}:
     get: {parameters: [{in: path, name: x, required: true}]}
   /undeclared/{y}: {get: {}}
+  /account: {get: {security: [{token: []}]}}
 components:
   examples: {B: {value: x/y}}
   parameters: {Kind: {in: path, name: kind, required: true, schema: {enum: [one, two]}}}
@@ -169,13 +180,17 @@ components:
         let file = folder.path().join("api.yaml");
         std::fs::write(&file, text).expect("written");
         let (mut seen, mut left_out) = (Vec::new(), Vec::new());
-        urls(&Source::File(file), &mut left_out, |url| seen.push(url.to_owned())).expect("a document");
+        urls(&Source::File(file), false, &mut left_out, |url| seen.push(url.to_owned())).expect("a document");
         let host = "https://api.test/v1";
         let want = ["/list?q=a%20b", "/items/7", "/items/x%2Fy", "/kinds/one", "/kinds/two"];
         assert_eq!(seen, want.map(|path| format!("{host}{path}")));
         assert_eq!(
             left_out,
-            ["GET /unknown/{x}: no example for the parameter \"x\"", "GET /undeclared/{y}: no example for y"]
+            [
+                "GET /unknown/{x}: no example for the parameter \"x\"",
+                "GET /undeclared/{y}: no example for y",
+                "GET /account: it asks for credentials"
+            ]
         );
     }
 }

@@ -112,7 +112,10 @@ fn a_push_waits_until_every_worker_has_it_and_a_rollback_goes_back() {
     let listed = stdout(&node.run(&["policy", "list"]));
     assert!(listed.lines().any(|line| line.starts_with("shop") && line.contains("as configured")), "{listed}");
     let shown = stdout(&node.run(&["policy", "show", "shop"]));
-    assert!(shown.contains("shop: workers: 1 of 1 have it") && shown.contains("last change: withdraw by local"), "{shown}");
+    assert!(
+        shown.contains("shop: workers: 1 of 1 have it") && shown.contains("last change: withdraw by local"),
+        "{shown}"
+    );
     assert!(shown.lines().any(|line| line.starts_with('1') && line.ends_with("first")), "{shown}");
     assert_eq!(stdout(&node.run(&["policy", "show", "shop", "--version", "2"])), text(2));
     let none = node.run(&["policy", "show", "shop", "--version", "active"]);
@@ -205,7 +208,7 @@ fn a_shadow_is_reported_on_promoted_and_ended() {
 
     let reports = |counts: &[(&str, u64)]| {
         let counts = counts.iter().map(|(name, by)| ((*name).to_owned(), *by)).collect();
-        let report = Report { worker: "envoy-1/0".into(), counts, gauges: Vec::new() };
+        let report = Report { worker: "envoy-1/0".into(), counts, gauges: Vec::new(), keys: Vec::new() };
         assert_eq!(node.ask::<_, StoreAnswer>(Report::PATH, &report), StoreAnswer::Done);
     };
     reports(&[

@@ -342,7 +342,7 @@ fn a_purge_at_the_node_brings_the_origins_new_answer_before_any_client_asks() {
     let via = format!("http://{address}");
     let node = Running::start(&["--warm-via", &via, "--policy", policy.to_str().expect("text")]);
     let _proxy = Proxy::listen(&address, &origin, &["--store", &format!("http://{}", node.data)]);
-    ureq::post(format!("{}/v1/warming", node.admin)).send_empty().expect("taken");
+    ureq::post(format!("{}/v1/warming", node.admin)).send_json(json!({})).expect("taken");
     let until = |times| {
         let end = Instant::now() + PATIENCE;
         while origin.count("/list de") < times || origin.count("/list en") < times {

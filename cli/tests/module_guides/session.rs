@@ -12,7 +12,7 @@ use super::place::{Place, module};
 use super::wildcard::matches;
 
 /// No command of a guide takes longer, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Session<'a> {
     place: &'a Place,

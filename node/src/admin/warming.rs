@@ -1,7 +1,7 @@
 //! What the node warms, what came of it, and having it done now.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -36,9 +36,19 @@ pub(super) async fn shown(
     Ok(Json(of(&shared)?.shown(shared.clock.now(), first)))
 }
 
+/// What to do now: everything. JSON, which a page from elsewhere cannot send without being asked first.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Everything {}
+
 /// `POST /v1/warming`
-pub(super) async fn now(State(shared): State<App>, headers: HeaderMap) -> Result<(StatusCode, Json<Value>), Problem> {
+pub(super) async fn now(
+    State(shared): State<App>,
+    headers: HeaderMap,
+    wanted: Result<Json<Everything>, JsonRejection>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
     let who = allow(&shared, &headers, Scope::Purge)?;
+    let Json(Everything {}) = wanted.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     let requests = of(&shared)?.ask_for_all();
     tracing::info!(target: "larder::warm", who, requests, "asked for");
     Ok((StatusCode::ACCEPTED, Json(json!({ "requests": requests }))))

@@ -18,8 +18,8 @@ mod names;
 mod resolution;
 mod ring;
 pub(crate) mod sampling;
-mod since;
 pub(crate) mod sharing;
+mod since;
 pub(crate) mod summary;
 mod targets;
 mod varint;
@@ -44,9 +44,9 @@ pub(crate) use self::names::{Kind, Series};
 use self::resolution::RESOLUTIONS;
 pub(crate) use self::resolution::{RANGES, Range};
 use self::ring::Ring;
+use self::sharing::{Entry, Place, Sharing};
 pub(crate) use self::since::Grown;
 pub(crate) use self::summary::{Means, means};
-use self::sharing::{Entry, Place, Sharing};
 pub use self::targets::Targets;
 
 /// Between two looks for series that are no longer used, where there is no room for new ones.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hyper::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, HeaderValue, USER_AGENT};
 use larder_core::key;
 use larder_core::policy::RouteSummary;
-use larder_core::policy::rules::KeyRules;
+use larder_core::policy::rules::{KeyRules, Rules, Ttl};
 
 use super::coverage::{Coverage, Covered, head};
 use super::request::{Fields, Identity, Request};
@@ -189,6 +189,10 @@ impl<'a> Planner<'a> {
             user: Vec::new(),
         };
         let rules = covered.as_ref().map_or(&none, |covered| &covered.rules.key);
+        if let Some(covered) = covered.as_ref().filter(|covered| !stores(&covered.rules)) {
+            let why = format!("the route \"{}\" stores nothing", covered.rules.route);
+            return self.refuse(&target.to_string(), &why);
+        }
         let url = key::keyed(rules, &head(&target), None).url();
         let templates = covered.iter().flat_map(|covered| &covered.rules.tags.templates);
         let params = covered.as_ref().map(|covered| &covered.params);
@@ -245,6 +249,11 @@ pub(super) fn of_policies(
     let mut planner = Planner::new(&coverage, requests_max);
     planner.add_policies();
     (planner.finish(), coverage)
+}
+
+/// Whether any response under these rules is stored.
+fn stores(rules: &Rules) -> bool {
+    rules.ttl != Ttl::Never || rules.status_ttl.iter().any(|(_, ttl)| *ttl != Ttl::Never)
 }
 
 /// A field that may be sent.
@@ -361,6 +370,14 @@ mod tests {
         assert!(refused[0].contains("name it as a site"), "{refused:?}");
         let (requests, refused) = planned("", &["http://a.test"], &["http://a.test/x", "http://b.test/x"]);
         assert_eq!((requests.len(), refused.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_never_stored_is_not_asked_for() {
+        let never = r#"{"name":"login","path":"/login","class":"never"},{"name":"a","path":"/a"}"#;
+        let (requests, refused) = planned(never, &[], &["/login", "/a"]);
+        assert_eq!(requests, ["http://127.0.0.1:10000/a"]);
+        assert_eq!(refused, ["http://127.0.0.1:10000/login: the route \"login\" stores nothing"]);
     }
 
     #[test]

@@ -305,7 +305,7 @@ async fn targets_follow_the_policy_in_force() {
     let own = larder_core::Policy::parse(&policy(1).replace("0.5", "0.9")).expect("a policy");
     let world = World::with(|config| config.targets = Targets::of([&own])).await;
     let counts = vec![("larder_requests_total;policy=shop;route=items;class=c;outcome=hit".to_owned(), 1)];
-    let report = Report { worker: "w".into(), counts, gauges: Vec::new() };
+    let report = Report { worker: "w".into(), counts, gauges: Vec::new(), keys: Vec::new() };
     assert_eq!(world.ask::<_, StoreAnswer>(Report::PATH, &report).await, StoreAnswer::Done);
     let target = async || said(&world, "GET", "/v1/analytics", "").await["routes"][0]["target_hit_ratio"].clone();
     assert_eq!(target().await, 0.9);
@@ -323,7 +323,7 @@ async fn a_shadow_is_reported_beside_what_is_in_force_since_it_began() {
     said(&world, "POST", "/v1/policies", &policy(1)).await;
     let report = async |counts: &[(&str, u64)]| {
         let counts = counts.iter().map(|(name, by)| ((*name).to_owned(), *by)).collect();
-        let report = Report { worker: "w".into(), counts, gauges: Vec::new() };
+        let report = Report { worker: "w".into(), counts, gauges: Vec::new(), keys: Vec::new() };
         assert_eq!(world.ask::<_, StoreAnswer>(Report::PATH, &report).await, StoreAnswer::Done);
     };
     report(&[("larder_requests_total;policy=shop;route=items;class=c;outcome=hit", 99)]).await;

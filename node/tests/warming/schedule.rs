@@ -160,6 +160,20 @@ async fn urls_are_warmed_as_often_as_the_policy_says_and_by_another_policy_once_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_fresh_is_asked_for_again_as_it_expires() {
+    let proxy = Proxy::start(|number, _| match number {
+        0 => Answer::Now(says(200, "Larder; hit; ttl=1")),
+        _ => stored(),
+    })
+    .await;
+    let (policies, _) = watch::channel(vec![policy(r#"{"name":"a","path":"/a","warm":[{"url":"/a","every":"1h"}]}"#)]);
+    let node = started(schedule(&proxy, &policies), |_| {}).await;
+    proxy.is_asked("/a", 2).await;
+    node.stop().await.expect("stopped");
+    assert_eq!(proxy.asked().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_done_now_for_whoever_may_ask_and_ends_with_the_node() {
     let proxy = Proxy::start(|number, _| if number < 3 { stored() } else { Answer::Never }).await;
     let (policies, _) = watch::channel(vec![policy(ROUTES)]);
@@ -178,8 +192,12 @@ async fn it_is_done_now_for_whoever_may_ask_and_ends_with_the_node() {
         ("POST", Some(&purges), 202),
         ("DELETE", Some(&purges), 405),
     ] {
-        let answer = asked(&node, method, "/v1/warming", token.map(String::as_str), "").await;
+        let answer = asked(&node, method, "/v1/warming", token.map(String::as_str), "{}").await;
         assert_eq!(answer.status(), status, "{method} {answer:?}");
+    }
+    for (body, status) in [("", 400), (r#"{"urls": []}"#, 422)] {
+        let answer = asked(&node, "POST", "/v1/warming", Some(&purges), body).await;
+        assert_eq!(answer.status(), status, "{body} {answer:?}");
     }
     eventually("all again", async || (proxy.asked().len() == 6).then_some(())).await;
     let first = asked(&node, "GET", "/v1/warming?first=1", Some(&reads), "").await;

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 
 use self::labels::{Family, Labels};
-pub(crate) use self::outcome::{Means, means};
 use self::latency::{LatencySteps, TookSteps};
+pub(crate) use self::outcome::{Means, means};
 use self::sums::{Steps, Sums};
 use super::marks::Mark;
 use super::names::{Kind, Series};

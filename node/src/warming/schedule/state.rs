@@ -236,8 +236,14 @@ impl State {
         let Some(entry) = inner.entries.get_mut(place).filter(|entry| Arc::ptr_eq(&entry.request, request)) else {
             return;
         };
-        if done.outcome == Outcome::Failed {
-            entry.due = entry.due.min(Instant::now() + AFTER_FAILURE);
+        let soonest = match (done.outcome, done.ttl) {
+            (Outcome::Failed, _) => Some(AFTER_FAILURE),
+            // Whoever asks while it is fresh renews nothing: it is asked for as it expires.
+            (Outcome::Fresh, Some(ttl)) => Some(Duration::from_secs(u64::try_from(ttl).unwrap_or_default().max(1))),
+            _ => None,
+        };
+        if let Some(soonest) = soonest.and_then(|wait| Instant::now().checked_add(wait)) {
+            entry.due = entry.due.min(soonest);
         }
         let mut done = done;
         if done.outcome == Outcome::Failed
