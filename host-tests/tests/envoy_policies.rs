@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use larder_core::cluster::message::{Policies, Pushed};
 use larder_host_tests::envoy::{
-    Answer, Client, Envoy, NodeProcess, Origin, Pushing, Response, Setup, be_a_node_if_asked, until,
+    Answer, Client, Envoy, NodeProcess, Origin, Pushing, Response, Setup, be_a_node_if_asked, get, request, until,
 };
+use serde_json::Value;
 
 const WORKERS: usize = 2;
 const CHANGES: u64 = 20;
@@ -28,9 +29,9 @@ fn policy(version: u64) -> String {
     )
 }
 
-fn envoy(origin: &Origin, nodes: &Pushing) -> Envoy {
+fn envoy(origin: &Origin, nodes: String) -> Envoy {
     let setup = Setup::from_file("cluster.yaml").value("POLICY", policy(0)).value("ORIGIN_PORT", origin.port());
-    let setup = setup.value("NODES", nodes.endpoint()).concurrency(u32::try_from(WORKERS).expect("a few"));
+    let setup = setup.value("NODES", nodes).concurrency(u32::try_from(WORKERS).expect("a few"));
     let envoy = setup.start().unwrap_or_else(|error| panic!("{error}"));
     let healthy = || envoy.stat("cluster.larder_nodes.membership_healthy") == 1;
     until("the node to be found healthy", || healthy().then_some(()));
@@ -44,16 +45,33 @@ fn version(response: &Response) -> Option<u64> {
 }
 
 /// Asks on new connections until both workers have begun to watch.
-fn both_watch(envoy: &Envoy, nodes: &Pushing) {
+fn both_watch(envoy: &Envoy, watching: impl Fn() -> usize) {
     until("both workers to watch", || {
         envoy.get("/items/0", &[]);
-        (nodes.watches().len() >= WORKERS).then_some(())
+        (watching() >= WORKERS).then_some(())
     });
+}
+
+/// What a node says of the policy: its generation, and how many workers have that, are behind and have refused it.
+fn at_node(node: &NodeProcess) -> Option<(u64, [usize; 3])> {
+    let listed: Value = serde_json::from_slice(&get(node.admin_port(), "/v1/policies", &[]).body).ok()?;
+    let shop = listed["policies"].as_array()?.iter().find(|shown| shown["name"] == "shop")?.clone();
+    let workers = |what: &str| shop["workers"][what].as_u64().and_then(|count| usize::try_from(count).ok());
+    Some((shop["generation"].as_u64()?, [workers("current")?, workers("behind")?, workers("refused")?]))
 }
 
 fn push(nodes: &Pushing, generation: u64, active: Option<String>, shadow: Option<String>) {
     let pushed = |text| Pushed { version: generation, text };
     nodes.push(Policies { generation, active: active.map(pushed), shadow: shadow.map(pushed) });
+}
+
+/// Stops the load, should the test fail, too.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -63,15 +81,14 @@ fn policies_change_under_load_and_no_request_is_lost() {
         origin.always("GET", &format!("/items/{n}"), Answer::ok("item"));
         origin.always("GET", &format!("/other/{n}"), Answer::ok("other").field("cache-control", "no-store"));
     }
-    let node = NodeProcess::start();
-    let nodes = Pushing::to(node.port());
-    let envoy = envoy(&origin, &nodes);
-    both_watch(&envoy, &nodes);
+    let node = NodeProcess::start_with_admin();
+    let envoy = envoy(&origin, node.endpoint());
+    both_watch(&envoy, || at_node(&node).map_or(0, |(_, [current, ..])| current));
 
     // Between the oldest version that may be in force anywhere, and the newest that was pushed.
     let (oldest, newest) = (AtomicU64::new(0), AtomicU64::new(0));
     let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let mut times = Vec::new();
+    let (mut times, mut generation) = (Vec::new(), 0);
     thread::scope(|scope| {
         let clients: Vec<_> = (0..6)
             .map(|thread| {
@@ -104,20 +121,23 @@ fn policies_change_under_load_and_no_request_is_lost() {
                 })
             })
             .collect();
+        let stopping = Stopping(&stop);
         for change in 1..=CHANGES {
             newest.store(change, Ordering::SeqCst);
             let begun = Instant::now();
-            push(&nodes, change, Some(policy(change)), None);
-            until("every worker to have the new policy", || {
-                let has = nodes.watches().iter().filter(|watch| watch.generation == change).count();
-                (has >= WORKERS).then_some(())
+            let pushed = request(node.admin_port(), "POST", "/v1/policies", &[], policy(change).as_bytes());
+            assert_eq!(pushed.status, 200, "{}", pushed.text());
+            let before = generation;
+            generation = until("every worker to have the new policy", || {
+                let (generation, workers) = at_node(&node)?;
+                (generation != before && workers == [WORKERS, 0, 0]).then_some(generation)
             });
             times.push(begun.elapsed());
             oldest.store(change, Ordering::SeqCst);
             let before = asked.load(Ordering::Relaxed);
             until("some load", || (asked.load(Ordering::Relaxed) >= before + 50).then_some(()));
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         let wrong: Vec<String> = clients.into_iter().flat_map(|client| client.join().expect("a client")).collect();
         assert!(wrong.is_empty(), "{} of {asked:?} requests: {}", wrong.len(), wrong.join("\n"));
     });
@@ -129,8 +149,6 @@ fn policies_change_under_load_and_no_request_is_lost() {
         times[times.len() - 1]
     );
     assert!(times.iter().all(|time| *time < Duration::from_secs(20)), "{times:?}");
-    let refused = nodes.watches().into_iter().filter_map(|watch| watch.refused).collect::<Vec<_>>();
-    assert!(refused.is_empty(), "{refused:?}");
 }
 
 #[test]
@@ -139,8 +157,9 @@ fn a_bad_policy_is_refused_by_every_worker_and_a_shadow_shows_in_the_counters() 
     origin.always("GET", "/items/0", Answer::ok("item"));
     let node = NodeProcess::start();
     let nodes = Pushing::to(node.port());
-    let envoy = envoy(&origin, &nodes);
-    both_watch(&envoy, &nodes);
+    let envoy = envoy(&origin, nodes.endpoint());
+    both_watch(&envoy, || nodes.watches().len());
+    // No node lets such a one through: what it is told here stands for a node of another version.
     push(&nodes, 1, Some(r#"{"version": 1, "name": "shop", "rutes": []}"#.to_owned()), None);
     until("every worker to refuse", || {
         let said: BTreeSet<_> = nodes.watches().into_iter().filter_map(|watch| watch.refused).collect();

@@ -20,6 +20,8 @@ const LOGGED_IN: &str = "LARDER_TEST_NODE_LOGGED_IN";
 const KEPT_IN: &str = "LARDER_TEST_NODE_STORE";
 /// A token for purging that such a node knows.
 const TOKEN: &str = "LARDER_TEST_NODE_TOKEN";
+/// Has such a node an admin plane?
+const ADMIN: &str = "LARDER_TEST_NODE_ADMIN";
 /// The name of the test that every program with nodes has: it is what the new process runs.
 const TEST: &str = "a_node_in_a_process_of_its_own";
 
@@ -28,6 +30,7 @@ const TEST: &str = "a_node_in_a_process_of_its_own";
 pub struct NodeProcess {
     child: Child,
     port: u16,
+    admin: u16,
 }
 
 /// The body of the test [`TEST`]: a node, should this process have been begun for that.
@@ -46,6 +49,7 @@ pub fn be_a_node_if_asked() {
             let listed = serde_json::from_str(&listed).expect("a line of a token file");
             config.tokens = Some(Tokens::new(&[listed]).expect("a token"));
         }
+        config.admin = std::env::var(ADMIN).is_ok().then_some(SocketAddr::from(([127, 0, 0, 1], 0)));
         if let Ok(url) = std::env::var(KEPT_IN) {
             config.store = larder_node::store::open(&url).await.expect("a store");
             config.log = larder_node::log::open(&url).await.expect("a log");
@@ -54,7 +58,7 @@ pub fn be_a_node_if_asked() {
             config.log = larder_node::log::open(&url).await.expect("a log");
         }
         let node = Node::start(config).await.expect("a node");
-        println!("\nlistens on {}", node.data.port());
+        println!("\nlistens on {} {}", node.data.port(), node.admin.map_or(0, |admin| admin.port()));
         std::future::pending::<()>().await;
     });
 }
@@ -102,6 +106,14 @@ impl NodeProcess {
         (Self::launch(0, &[(TOKEN, &listed)]), token)
     }
 
+    /// Starts a node in memory with an admin plane, which asks for no token.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_with_admin() -> Self {
+        Self::launch(0, &[(ADMIN, "yes")])
+    }
+
     fn launch(port: u16, variables: &[(&str, &str)]) -> Self {
         let program = std::env::current_exe().expect("this program");
         let mut child = Command::new(program)
@@ -113,13 +125,22 @@ impl NodeProcess {
             .spawn()
             .expect("this program once more");
         let out = BufReader::new(child.stdout.take().expect("its output"));
-        let said = out.lines().map_while(Result::ok).find_map(|line| line.strip_prefix("listens on ")?.parse().ok());
-        Self { child, port: said.expect("it says where it listens") }
+        let said = out.lines().map_while(Result::ok).find_map(|line| {
+            let (port, admin) = line.strip_prefix("listens on ")?.split_once(' ')?;
+            Some((port.parse().ok()?, admin.parse().ok()?))
+        });
+        let (port, admin) = said.expect("it says where it listens");
+        Self { child, port, admin }
     }
 
     /// Where it listens.
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where its admin plane listens; 0 where it has none.
+    pub const fn admin_port(&self) -> u16 {
+        self.admin
     }
 
     /// Its endpoint in the words of Envoy's configuration.
