@@ -67,8 +67,8 @@ fn dev() -> Result<PathBuf> {
     let mut command = cargo();
     command.arg("build").args(NATIVE).args(["--bin", "larder", "--message-format", "json"]);
     let messages = process::stdout(&mut command)?;
-    let made = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable);
-    made.last().context("cargo made no command")
+    let mut made = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable);
+    made.next_back().context("cargo made no command")
 }
 
 /// What `ldd` says the file loads.
