@@ -67,7 +67,7 @@ fn what_was_reported_survives_a_kill_and_is_held_against_the_policy() {
     let arguments = ["--store", &store, "--policy", policy.to_str().expect("text")];
     let node = Running::start(&arguments);
     let series = "larder_requests_total;policy=shop;route=items;class=c;outcome=hit";
-    let report = Report { worker: "w".into(), counts: vec![(series.into(), 7)], gauges: Vec::new() };
+    let report = Report { worker: "w".into(), counts: vec![(series.into(), 7)], gauges: Vec::new(), keys: Vec::new() };
     assert_eq!(node.ask::<_, StoreAnswer>(Report::PATH, &report), StoreAnswer::Done);
     let file = folder.path().join("entries.analytics/1s.series");
     let deadline = Instant::now() + PATIENCE;
