@@ -160,7 +160,8 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+/// A time: `5s`, `500ms`.
+pub fn span(text: &str) -> Result<Duration, String> {
     let bad = || format!("{text:?} is no time: write 5s or 500ms");
     if let Some(millis) = text.strip_suffix("ms") {
         return millis.parse().map(Duration::from_millis).map_err(|_| bad());
