@@ -160,7 +160,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// A time: `5s`, `500ms`.
+/// `5s`, `500ms`.
 pub fn span(text: &str) -> Result<Duration, String> {
     let bad = || format!("{text:?} is no time: write 5s or 500ms");
     if let Some(millis) = text.strip_suffix("ms") {
