@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::Value;
 
-use super::words::{self, text};
+use super::words::text;
 use crate::ask::{Asker, at};
 use crate::paint::Paint;
 
@@ -16,7 +16,7 @@ const STEP: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, Args)]
 pub struct Waits {
     /// Wait this long until every worker has it
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = words::wait)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = crate::purge::span)]
     wait: Duration,
 
     /// Do not wait

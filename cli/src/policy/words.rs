@@ -62,16 +62,6 @@ pub fn name(text: &str) -> Result<String, String> {
     }
 }
 
-/// A wait: `5s`, `500ms`.
-pub fn wait(text: &str) -> Result<Duration, String> {
-    let bad = || format!("{text:?} is no time: write 5s or 500ms");
-    if let Some(millis) = text.strip_suffix("ms") {
-        return millis.parse().map(Duration::from_millis).map_err(|_| bad());
-    }
-    let secs = text.strip_suffix('s').ok_or_else(bad)?;
-    secs.parse().map(Duration::from_secs).map_err(|_| bad())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +81,5 @@ mod tests {
         let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["ääää".to_owned(), "c".to_owned()]];
         assert_eq!(table(&rows), ["a     b", "ääää  c"]);
         assert!(name("shop").is_ok() && name("../shop").is_err() && name("").is_err());
-        assert!(wait("5s").is_ok() && wait("1").is_err());
     }
 }
