@@ -186,6 +186,18 @@ impl Executor for InEnvoy {
     }
 }
 
+/// What Envoy counts.
+struct Traffic {
+    /// Requests sent to the origin.
+    sent: u64,
+    /// Of these, those without a whole answer yet.
+    active: u64,
+    /// Requests that wait for a connection to the origin.
+    pending: u64,
+    /// Clients' requests that are over.
+    completed: u64,
+}
+
 struct Real<'a> {
     executor: &'a mut InEnvoy,
     host: String,
@@ -348,10 +360,12 @@ impl Real<'_> {
             if let Some(event) = self.take(Duration::ZERO)? {
                 return Ok(Some(event));
             }
-            let (sent, pending, completed) = self.traffic()?;
+            let Traffic { sent, active, pending, completed } = self.traffic()?;
             let arrived = self.executor.origin.arrived() + self.sent_before;
             let finished = self.executor.finished.load(Ordering::SeqCst) + self.left;
-            if pending == 0 && sent <= arrived && completed <= finished {
+            // What the origin has answered, clients' requests and refreshes alike, has reached the module.
+            let taken = active <= self.executor.origin.unanswered();
+            if pending == 0 && taken && sent <= arrived && completed <= finished {
                 return self.take(Duration::ZERO);
             }
             if begun.elapsed() > ON_ITS_WAY {
@@ -372,16 +386,20 @@ impl Real<'_> {
         }
     }
 
-    /// Requests sent to the origin, waiting for a connection to it, and answered.
-    fn traffic(&self) -> Result<(u64, u64, u64), String> {
+    fn traffic(&self) -> Result<Traffic, String> {
         const WANTED: &str =
-            "/stats?filter=(origin.upstream_rq_(total|pending_active)|scenarios.downstream_rq_completed)$";
+            "/stats?filter=(origin.upstream_rq_(total|active|pending_active)|scenarios.downstream_rq_completed)$";
         let stats = self.executor.envoy()?.admin(&WANTED.replace('|', "%7C"));
         let value = |ending: &str| {
             let line = stats.lines().filter_map(|line| line.split_once(": ")).find(|(name, _)| name.ends_with(ending));
             line.and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0)
         };
-        Ok((value("upstream_rq_total"), value("upstream_rq_pending_active"), value("downstream_rq_completed")))
+        Ok(Traffic {
+            sent: value("upstream_rq_total"),
+            active: value("upstream_rq_active"),
+            pending: value("upstream_rq_pending_active"),
+            completed: value("downstream_rq_completed"),
+        })
     }
 
     fn reloads(&self) -> Result<u64, String> {

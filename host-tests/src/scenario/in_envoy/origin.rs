@@ -50,6 +50,11 @@ impl Origin {
         self.arrivals.load(Ordering::SeqCst)
     }
 
+    /// Requests that have no whole answer yet.
+    pub fn unanswered(&self) -> u64 {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
     /// Sends a part of an answer. Where Envoy has gone away meanwhile, nothing happens.
     pub fn answer(&self, arrival: ArrivalId, answer: &SentAnswer, part: Part) {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
