@@ -8,7 +8,9 @@ use larder_core::cluster::CallFailure;
 use larder_core::cluster::message::{Report, StoreAnswer};
 use larder_core::decide::admit::Bypass;
 use larder_core::decide::store::NotStored;
-use larder_core::tally::{Count, Outcome};
+use larder_core::shadow::{Difference, ShadowOutcome};
+use larder_core::tally::{Bucket, Count, Outcome};
+use larder_core::time::Millis;
 
 use crate::proxy::{Origin, Proxy};
 use crate::support::Running;
@@ -55,7 +57,11 @@ fn scraped(page: &str) -> Metrics {
             family = declared.split_once(' ').expect("a name and a type");
             // OpenMetrics declares counters without the ending of their series.
             let of_series = family.0.strip_suffix("_total").unwrap_or(family.0);
-            let name = if family.1 == "counter" { format!("{of_series}_total") } else { family.0.to_owned() };
+            let name = if family.1 == "counter" && !family.0.ends_with("_bucket") {
+                format!("{of_series}_total")
+            } else {
+                family.0.to_owned()
+            };
             found.insert(name, Described { kind: family.1.to_owned(), labels: BTreeSet::new() });
         } else if !line.starts_with('#') && !line.is_empty() {
             let (series, _) = line.rsplit_once(' ').expect("a series and a number");
@@ -63,7 +69,9 @@ fn scraped(page: &str) -> Metrics {
             let name = if family.1 == "histogram" { family.0 } else { name };
             let described = found.get_mut(name).unwrap_or_else(|| panic!("undeclared: {line}"));
             let names = labels.trim_end_matches('}').split("\",").filter_map(|label| label.split_once('='));
-            described.labels.extend(names.map(|(name, _)| name.to_owned()).filter(|name| name != "le"));
+            described.labels.extend(
+                names.map(|(name, _)| name.to_owned()).filter(|name| !(name == "le" && family.1 == "histogram")),
+            );
         }
     }
     found
@@ -73,39 +81,53 @@ fn scraped(page: &str) -> Metrics {
 fn counts() -> Vec<Count> {
     let all = vec![
         Count::Request(Outcome::Hit),
+        Count::Took(Outcome::Hit, Bucket::of(Millis(1))),
         Count::NotModified,
         Count::NotStored(NotStored::NoStore),
         Count::Bypass(Bypass::Policy),
         Count::ClusterFailure(CallFailure::TimedOut),
         Count::BytesFromStore,
+        Count::BytesFromOrigin,
         Count::Refresh,
+        Count::RefreshAhead,
         Count::Invalidated,
+        Count::ShadowRequest(ShadowOutcome::Hit),
+        Count::ShadowBytes,
+        Count::ShadowDiffers(Difference::OtherBody),
     ];
     for count in &all {
         // A new kind does not compile here: add it above.
         match count {
             Count::Request(_)
+            | Count::Took(..)
             | Count::NotModified
             | Count::NotStored(_)
             | Count::Bypass(_)
             | Count::ClusterFailure(_)
             | Count::BytesFromStore
+            | Count::BytesFromOrigin
             | Count::Refresh
-            | Count::Invalidated => {}
+            | Count::RefreshAhead
+            | Count::Invalidated
+            | Count::ShadowRequest(_)
+            | Count::ShadowBytes
+            | Count::ShadowDiffers(_) => {}
         }
     }
     all
 }
 
-/// What the core has its hosts count, with more labels in front.
-fn of_the_core(prefix: &str, more: &[&str]) -> Metrics {
+/// What the core has its hosts count, under another prefix than its own. How long requests took is every host's own matter.
+fn of_the_core(prefix: &str) -> Metrics {
+    let counted = counts().into_iter().filter(|count| !matches!(count, Count::Took(..)));
     let metric = |count: Count| {
-        let (name, label) = count.series();
-        let labels = more.iter().copied().chain(["policy", "route", "class"]).chain(label.map(|(name, _)| name));
-        let described = Described { kind: "counter".to_owned(), labels: labels.map(str::to_owned).collect() };
-        (format!("{prefix}{name}_total"), described)
+        let (name, own) = count.parts();
+        let own = own.into_iter().flatten().map(|(name, _)| name);
+        let labels = ["policy", "route", "class"].into_iter().chain(own).map(str::to_owned).collect();
+        let described = Described { kind: "counter".to_owned(), labels };
+        (format!("{prefix}{}", name.strip_prefix("larder_").expect("the prefix of all")), described)
     };
-    counts().into_iter().map(metric).collect()
+    counted.map(metric).collect()
 }
 
 /// The names of metrics that are written out in source files, however they are counted.
@@ -141,18 +163,18 @@ fn a_node_serves_what_is_documented_and_nothing_else() {
         r#"{"version": 1, "name": "shop", "routes": [{"name": "items", "path": "/items", "target_hit_ratio": 0.9}]}"#;
     fs::write(&policy, text).expect("written");
     let node = Running::start(&["--policy", policy.to_str().expect("a path")]);
-    let series = |count: Count| {
-        let (name, label) = count.series();
-        let label = label.map(|(name, value)| format!(";{name}={value}")).unwrap_or_default();
-        (format!("larder_{name}_total;policy=shop;route=items;class=catalog{label}"), 1)
-    };
+    let parsed = larder_core::Policy::parse(text).expect("a policy");
+    let series = |count: Count| (larder_core::tally::series(&parsed, 0, count), 1);
     let gauges = ["larder_l1_bytes", "larder_l1_keys"].map(|name| (name.to_owned(), 7)).to_vec();
-    let report = Report { worker: "w".into(), counts: counts().into_iter().map(series).collect(), gauges };
+    let report =
+        Report { worker: "w".into(), counts: counts().into_iter().map(series).collect(), gauges, keys: Vec::new() };
     assert_eq!(node.ask::<_, StoreAnswer>(Report::PATH, &report), StoreAnswer::Done);
+    let pushed = ureq::post(format!("{}/v1/policies", node.admin)).content_type("application/json").send(text);
+    pushed.expect("the policy is taken");
     let text = page(&format!("{}/metrics", node.admin));
     let documented = documented("Node");
     assert_eq!(scraped(&text), documented, "{text}");
-    for (name, described) in of_the_core("larder_fleet_", &[]) {
+    for (name, described) in of_the_core("larder_fleet_") {
         assert_eq!(documented.get(&name), Some(&described), "{name}");
     }
     assert!(text.contains(r#"larder_node_target_hit_ratio{policy="shop",route="items"} 0.9"#), "{text}");
@@ -161,7 +183,7 @@ fn a_node_serves_what_is_documented_and_nothing_else() {
 #[test]
 fn the_plugin_counts_what_is_documented_and_nothing_else() {
     let documented = documented("Envoy");
-    let of_the_core = of_the_core("larder_", &[]);
+    let of_the_core = of_the_core("larder_");
     for (name, described) in &of_the_core {
         assert_eq!(documented.get(name), Some(described), "{name}");
     }
@@ -187,9 +209,10 @@ fn a_proxy_serves_nothing_but_what_is_documented() {
 #[test]
 fn the_layer_and_the_invalidator_count_what_is_documented_and_nothing_else() {
     let documented = documented("Layer and proxy");
-    let of_the_core = of_the_core("larder_", &["cache"]);
-    for (name, described) in &of_the_core {
-        assert_eq!(documented.get(name), Some(described), "{name}");
+    let mut of_the_core = of_the_core("larder_");
+    for (name, described) in &mut of_the_core {
+        described.labels.insert("cache".to_owned());
+        assert_eq!(documented.get(name), Some(&*described), "{name}");
     }
     let files = ["origin/src/telemetry.rs", "origin/src/proxy/counts.rs", "origin/src/invalidator/counts.rs"];
     assert_eq!(names(&documented), names(&of_the_core).union(&named_in(&files)).cloned().collect());
