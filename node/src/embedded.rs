@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::data::messages::{self, Kind};
 use crate::limits::Limits;
 use crate::log::Log;
@@ -28,8 +28,21 @@ impl Embedded {
     /// # Errors
     /// The log does not answer.
     pub async fn start(store: Arc<dyn Store>, log: Arc<dyn Log>, limits: Limits) -> Result<Self, StartError> {
+        Self::start_with_clock(store, log, limits, Arc::new(SystemClock)).await
+    }
+
+    /// The same, by another clock than the machine's.
+    ///
+    /// # Errors
+    /// The log does not answer.
+    pub async fn start_with_clock(
+        store: Arc<dyn Store>,
+        log: Arc<dyn Log>,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
         let (stop, stopping) = watch::channel(false);
-        let parts = Parts::new(store, log, limits, Arc::new(SystemClock)).await?;
+        let parts = Parts::new(store, log, limits, clock).await?;
         let shared = Arc::new(parts.shared("embedded".to_owned(), None, stopping));
         let following = shared.following.clone();
         let follower = tokio::spawn(async move { following.follow().await });

@@ -11,6 +11,7 @@ mod paths;
 mod ports;
 mod process;
 mod setup;
+mod sim;
 mod test;
 mod tidy;
 
@@ -34,6 +35,8 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     Conformance(conformance::Args),
+    Sim(sim::Args),
+    Mutants(sim::MutantArgs),
     Tidy(tidy::Args),
 }
 
@@ -46,6 +49,8 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::Conformance(args) => conformance::main(&args),
+        Command::Sim(args) => sim::main(&args),
+        Command::Mutants(args) => sim::mutants(&args),
         Command::Tidy(args) => tidy::main(&args),
     });
     match outcome {
