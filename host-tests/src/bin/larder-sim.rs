@@ -85,20 +85,21 @@ fn go(options: &Options) -> Result<ExitCode, String> {
                         return;
                     }
                     let plan = Plan::draw(seed);
-                    let report = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&plugin, &plan, false))) {
-                        Ok(Ok(report)) => report,
-                        Ok(Err(error)) => {
-                            eprintln!("seed {seed}: {error}");
-                            stop.store(true, Ordering::Relaxed);
-                            return;
-                        }
-                        Err(_) => {
-                            eprintln!("seed {seed}: the simulation itself has panicked");
-                            stop.store(true, Ordering::Relaxed);
-                            let _ = failed.lock().map(|mut failed| failed.replace(plan));
-                            return;
-                        }
-                    };
+                    let report =
+                        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&plugin, &plan, false))) {
+                            Ok(Ok(report)) => report,
+                            Ok(Err(error)) => {
+                                eprintln!("seed {seed}: {error}");
+                                stop.store(true, Ordering::Relaxed);
+                                return;
+                            }
+                            Err(_) => {
+                                eprintln!("seed {seed}: the simulation itself has panicked");
+                                stop.store(true, Ordering::Relaxed);
+                                let _ = failed.lock().map(|mut failed| failed.replace(plan));
+                                return;
+                            }
+                        };
                     sums.add(&report);
                     if report.violation.is_some() {
                         stop.store(true, Ordering::Relaxed);
@@ -108,7 +109,11 @@ fn go(options: &Options) -> Result<ExitCode, String> {
                     let due = began.elapsed().as_secs() / 10;
                     if told.fetch_max(due, Ordering::Relaxed) < due {
                         let done = sums.seeds.load(Ordering::Relaxed);
-                        eprintln!("{done} of {} seeds, {:.0} a second", options.seeds, done as f64 / began.elapsed().as_secs_f64());
+                        eprintln!(
+                            "{done} of {} seeds, {:.0} a second",
+                            options.seeds,
+                            done as f64 / began.elapsed().as_secs_f64()
+                        );
                     }
                 }
             });

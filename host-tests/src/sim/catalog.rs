@@ -208,7 +208,8 @@ mod tests {
         for seed in 0..200 {
             let options = super::super::Options::draw(seed);
             let text = configuration(&options, "sim");
-            let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            let value: serde_json::Value =
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
             let policy = value["policy"].to_string();
             larder_core::Policy::parse(&policy).unwrap_or_else(|errors| panic!("{}", errors.in_file("policy")));
         }

@@ -56,7 +56,12 @@ impl World {
                 let begun_ms = client.map_or(self.now_ms, |client| client.begun_ms);
                 let exchanged =
                     Exchanged { who, from: From::Stream(stream), request: upstream.headers, object, begun_ms };
-                self.note(|| format!("envoy {number} worker {worker} forwards {stream:?} {}", exchanged.request.text(":path").unwrap_or_default()));
+                self.note(|| {
+                    format!(
+                        "envoy {number} worker {worker} forwards {stream:?} {}",
+                        exchanged.request.text(":path").unwrap_or_default()
+                    )
+                });
                 if plain {
                     self.fetching.insert((who, stream), exchanged.clone());
                     let verdict = self.oracles.forwarded(&exchanged, &self.fetching, &self.books);
@@ -111,12 +116,17 @@ impl World {
         {
             self.books.changed_ms[object] = self.now_ms;
             let made = self.books.origin.version(object);
-            let client = self.clients.values_mut().find(|client| client.who == exchanged.who && From::Stream(client.stream) == exchanged.from);
+            let client = self
+                .clients
+                .values_mut()
+                .find(|client| client.who == exchanged.who && From::Stream(client.stream) == exchanged.from);
             if let Some(client) = client {
                 client.made = Some(made);
             }
         }
-        self.note(|| format!("origin answers {} with {:?}", exchanged.request.text(":path").unwrap_or_default(), answer.of));
+        self.note(|| {
+            format!("origin answers {} with {:?}", exchanged.request.text(":path").unwrap_or_default(), answer.of)
+        });
         let breaks = how == 5;
         if breaks {
             self.note_failure(&exchanged);
@@ -127,7 +137,8 @@ impl World {
             return self.after(taken, Event::FromOrigin(exchanged, Delivery::Fails(UpstreamFailure::ConnectionReset)));
         }
         let body = response.body.clone();
-        let bodiless = matches!(response.status(), 204 | 304) || exchanged.request.text(":method").as_deref() == Some("HEAD");
+        let bodiless =
+            matches!(response.status(), 204 | 304) || exchanged.request.text(":method").as_deref() == Some("HEAD");
         if is_call || bodiless || (!breaks && self.dice.per_mille(600)) {
             return self.after(taken, Event::FromOrigin(exchanged, Delivery::Whole(response)));
         }

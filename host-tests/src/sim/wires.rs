@@ -58,12 +58,15 @@ impl World {
     fn node_of(&self, name: &str) -> Option<usize> {
         let known = |node: &usize| match self.down_since.get(*node) {
             Some(Some(since)) => self.now_ms < since + NOTICED_MS,
-            Some(None) => self.up_since.get(*node).is_some_and(|since| *since == 0 || self.now_ms >= since + NOTICED_MS),
+            Some(None) => {
+                self.up_since.get(*node).is_some_and(|since| *since == 0 || self.now_ms >= since + NOTICED_MS)
+            }
             None => false,
         };
         let hash = |node: &usize| {
             let text = format!("{node}/{name}");
-            text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+            text.bytes()
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
         };
         (0..self.plan.options.nodes).filter(known).max_by_key(hash)
     }
@@ -132,7 +135,9 @@ impl World {
 
     pub(super) fn at_node(&mut self, sent: Sent) {
         let lost = match &sent.asked {
-            Asked::Call { who, .. } => !self.hears(*who, sent.node) || self.happens(self.plan.options.lost_per_mille / 2),
+            Asked::Call { who, .. } => {
+                !self.hears(*who, sent.node) || self.happens(self.plan.options.lost_per_mille / 2)
+            }
             _ => false,
         };
         if lost {

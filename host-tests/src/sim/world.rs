@@ -63,7 +63,10 @@ pub(super) enum Event {
     /// A purge is sent to a node, once more if need be.
     Purge(Purge),
     NodeUp(usize),
-    Rejoined { envoy: usize, node: usize },
+    Rejoined {
+        envoy: usize,
+        node: usize,
+    },
     OriginUp,
     /// No more trouble from here on.
     Calm,

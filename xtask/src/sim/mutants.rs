@@ -180,13 +180,19 @@ fn scenarios() -> Result<PathBuf> {
     ensure!(output.status.success(), "the scenarios do not compile");
     let text = String::from_utf8_lossy(&output.stdout);
     let built = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let program = built.filter(|line| line["target"]["name"] == "scenarios_wasmtime").find_map(|line| line["executable"].as_str().map(PathBuf::from));
+    let program = built
+        .filter(|line| line["target"]["name"] == "scenarios_wasmtime")
+        .find_map(|line| line["executable"].as_str().map(PathBuf::from));
     program.context("cargo names no program of the scenarios")
 }
 
 /// Whether any fails.
 fn run_scenarios(program: &Path, module: &Path) -> Result<bool> {
     let mut command = Command::new(program);
-    command.env("LARDER_WASM", module).current_dir(paths::root().join("host-tests")).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .env("LARDER_WASM", module)
+        .current_dir(paths::root().join("host-tests"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     Ok(!command.status()?.success())
 }

@@ -49,7 +49,9 @@ fn part(seen: &Seen, whole: &dyn Fn(&Representation) -> Vec<u8>) -> Result<(), S
     let (from, to, length) = read().ok_or_else(|| format!("206 with Content-Range {range:?}"))?;
     let etag = seen.headers.text("etag").unwrap_or_default();
     // Where the ETag is made at the edge, the part itself must say which version it is of.
-    let Some(of) = Representation::of_etag(&etag).or_else(|| Representation::of_body(&seen.body)) else { return Ok(()) };
+    let Some(of) = Representation::of_etag(&etag).or_else(|| Representation::of_body(&seen.body)) else {
+        return Ok(());
+    };
     let body = whole(&of);
     if length != body.len() || body.get(from..=to) != Some(&seen.body[..]) {
         return Err(format!("{range} of {} is not what the origin has", of.etag()));

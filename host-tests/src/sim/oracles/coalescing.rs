@@ -35,7 +35,10 @@ pub(super) fn check(
         .collect();
     if others.len() > 1 {
         let begun: Vec<u64> = others.iter().map(|other| other.begun_ms).collect();
-        return Err(format!("{} requests of one worker for object {object} are at the origin, begun at {begun:?}", others.len()));
+        return Err(format!(
+            "{} requests of one worker for object {object} are at the origin, begun at {begun:?}",
+            others.len()
+        ));
     }
     Ok(())
 }

@@ -18,9 +18,8 @@ pub(super) fn check(seen: &Seen, books: &Books) -> Result<(), String> {
     }
     let kind = books.origin.kind(seen.ask.object);
     let of = match seen.status {
-        200 | 206 => Representation::of_body(&seen.body).or_else(|| {
-            seen.headers.text("etag").and_then(|etag| Representation::of_etag(&etag))
-        }),
+        200 | 206 => Representation::of_body(&seen.body)
+            .or_else(|| seen.headers.text("etag").and_then(|etag| Representation::of_etag(&etag))),
         304 => seen.headers.text("etag").and_then(|etag| Representation::of_etag(&etag)),
         _ => None,
     };
@@ -30,11 +29,7 @@ pub(super) fn check(seen: &Seen, books: &Books) -> Result<(), String> {
     };
     let age = seen.begun_ms.saturating_sub(contact);
     let failed = seen.upstream_failed
-        || books.origin.failed_within(
-            seen.ask.object,
-            seen.begun_ms.saturating_sub(FAILED_LATELY_MS),
-            seen.ended_ms,
-        );
+        || books.origin.failed_within(seen.ask.object, seen.begun_ms.saturating_sub(FAILED_LATELY_MS), seen.ended_ms);
     let window = if failed { lifetime.if_error.max(lifetime.while_revalidate) } else { lifetime.while_revalidate };
     let allowed = lifetime.fresh + window + ROUNDING_MS + books.options.skew_max();
     if age > allowed {

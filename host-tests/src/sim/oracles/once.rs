@@ -33,7 +33,9 @@ pub(super) fn budgets(books: &Books, fleet: &Fleet) -> Result<(), String> {
             let (bytes, live) = (envoy.host.memory_bytes(worker), envoy.host.live_streams(worker));
             let limit = usize::try_from(limit).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(BESIDE_BYTES);
             if bytes > limit {
-                return Err(format!("worker {worker} of envoy {number} has {bytes} bytes of wasm memory, over {limit}"));
+                return Err(format!(
+                    "worker {worker} of envoy {number} has {bytes} bytes of wasm memory, over {limit}"
+                ));
             }
             if live > 0 {
                 return Err(format!("worker {worker} of envoy {number} keeps {live} streams that have ended"));
