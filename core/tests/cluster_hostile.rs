@@ -63,7 +63,7 @@ fn request(dice: &mut Dice) -> RequestHead {
     }
 }
 
-fn record(dice: &mut Dice, now: Timestamp, target: &str) -> Bytes {
+fn record(dice: &mut Dice, now: Timestamp, target: &str, key: &str) -> Bytes {
     let asked = format!("http://h.example{target}");
     let mut fields = Fields::new();
     for _ in 0..dice.roll(3) {
@@ -95,7 +95,8 @@ fn record(dice: &mut Dice, now: Timestamp, target: &str) -> Bytes {
         identified: false,
         personal: false,
     });
-    let mut bytes = wire::encode(&entry, now, dice.roll(4) != 0);
+    let written_for = *dice.pick(&[key, key, key, "another"]);
+    let mut bytes = wire::encode(&entry, written_for, now, dice.roll(4) != 0);
     if dice.roll(6) == 0 {
         let at = dice.roll(bytes.len());
         bytes[at] ^= 1 << dice.roll(8);
@@ -103,7 +104,7 @@ fn record(dice: &mut Dice, now: Timestamp, target: &str) -> Bytes {
     bytes.into()
 }
 
-fn answer(dice: &mut Dice, now: Timestamp, target: &str) -> Result<Bytes, CallFailure> {
+fn answer(dice: &mut Dice, now: Timestamp, target: &str, key: &str) -> Result<Bytes, CallFailure> {
     if dice.roll(6) == 0 {
         return Err(*dice.pick(&[CallFailure::TimedOut, CallFailure::Unreachable, CallFailure::Nonsense]));
     }
@@ -111,8 +112,8 @@ fn answer(dice: &mut Dice, now: Timestamp, target: &str) -> Result<Bytes, CallFa
         *dice.pick(&[Lease::None, Lease::Granted(7), Lease::Granted(8), Lease::Busy, Lease::Busy, Lease::Uncacheable]);
     let large = dice.roll(3) == 0;
     let found = (dice.roll(2) == 0).then(|| {
-        let record = record(dice, now, target);
-        let whole = wire::decode(&record).map_or(4, |(entry, _)| entry.facts().body.len() as u32);
+        let record = record(dice, now, target, key);
+        let whole = wire::decode(&record, key).map_or(4, |(entry, _)| entry.facts().body.len() as u32);
         Found { soft: dice.roll(3) == 0, body_bytes: if large { 70_000 } else { whole }, record }
     });
     let sequence = Sequence(*dice.pick(&[3, 20, 20, 20]));
@@ -168,8 +169,12 @@ fn nothing_that_a_cluster_says_is_taken_for_what_was_not_asked_for() {
                 if !matches!(verdict, RequestVerdict::Wait) {
                     break;
                 }
-                verdict = if out.iter().any(|effect| matches!(effect, Effect::Lookup(_))) {
-                    exchange.on_lookup(now, answer(&mut dice, now, &target), &mut worker, &mut out)
+                let asked = out.iter().find_map(|effect| match effect {
+                    Effect::Lookup(call) => Some(call.name.clone()),
+                    _ => None,
+                });
+                verdict = if let Some(key) = asked {
+                    exchange.on_lookup(now, answer(&mut dice, now, &target, &key), &mut worker, &mut out)
                 } else {
                     exchange.on_wake(
                         now,
@@ -212,9 +217,9 @@ fn nothing_that_a_cluster_says_is_taken_for_what_was_not_asked_for() {
             exchange.on_close(&mut worker, &mut out);
             for effect in std::mem::take(&mut out) {
                 if let Effect::Refresh(mut refresh) = effect {
-                    let asks = refresh.lookup(&worker).is_some();
-                    let step = if asks {
-                        refresh.on_lookup(now, answer(&mut dice, now, &target), &mut worker, &mut out)
+                    let asks = refresh.lookup(&worker);
+                    let step = if let Some(call) = asks {
+                        refresh.on_lookup(now, answer(&mut dice, now, &target, &call.name), &mut worker, &mut out)
                     } else {
                         RefreshStep::Fetch
                     };

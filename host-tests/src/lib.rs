@@ -1,5 +1,5 @@
 //! Running Larder's module: [`host`] is a proxy-wasm host on wasmtime that behaves like Envoy, `envoy` starts the real one,
-//! `cluster` a real node beside the former. Without the feature `surroundings` there are only the host and scenarios in it: that is
+//! `cluster` a real node beside the former, `sim` a whole world of them on one clock. Without the feature `surroundings` there are only the host and scenarios in it: that is
 //! what `larder test` runs policies' test cases with.
 //!
 //! Holds nothing of the cache itself; the module under test comes as bytes.
@@ -10,3 +10,5 @@ pub mod cluster;
 pub mod envoy;
 pub mod host;
 pub mod scenario;
+#[cfg(feature = "surroundings")]
+pub mod sim;

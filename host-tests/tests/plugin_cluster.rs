@@ -358,7 +358,14 @@ fn a_large_response_goes_past_the_module() {
     let upstream = two.upstream(stream).expect("Envoy asks the node");
     assert_eq!(upstream.cluster, CLUSTER);
     let name = upstream.header("x-larder-serve").expect("by its name");
-    two.respond(stream, Response::new(200).header("x-larder-node", "1").header("age", "3").body(large.clone()));
+    two.respond(
+        stream,
+        Response::new(200)
+            .header("x-larder-node", "1")
+            .header("x-larder-serve", &name)
+            .header("age", "3")
+            .body(large.clone()),
+    );
     assert_eq!(two.client(stream).text(), large);
     assert_eq!(status(&two, stream), "Larder; hit; ttl=60; detail=cluster");
     assert_eq!(two.client(stream).header("x-larder-node"), None);

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::analytics::Targets;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::data::messages::{self, Kind};
 use crate::limits::Limits;
 use crate::log::Log;
@@ -37,9 +37,23 @@ impl Embedded {
         policies: Arc<dyn PolicyStore>,
         limits: Limits,
     ) -> Result<Self, StartError> {
+        Self::start_with_clock(store, log, policies, limits, Arc::new(SystemClock)).await
+    }
+
+    /// The same, by another clock than the machine's.
+    ///
+    /// # Errors
+    /// The log does not answer.
+    pub async fn start_with_clock(
+        store: Arc<dyn Store>,
+        log: Arc<dyn Log>,
+        policies: Arc<dyn PolicyStore>,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
         let (stop, stopping) = watch::channel(false);
-        let parts = Parts::new(store, log, limits, Arc::new(SystemClock)).await?;
-        let policies = Current::new(policies, Arc::new(SystemClock), Targets::default());
+        let parts = Parts::new(store, log, limits, clock.clone()).await?;
+        let policies = Current::new(policies, clock, Targets::default());
         let shared = Arc::new(parts.shared("embedded".to_owned(), policies, None, stopping));
         let following = shared.following.clone();
         let policies = shared.clone();

@@ -201,6 +201,7 @@ mod tests {
 
     fn label(sequence: u64) -> Label {
         Label {
+            key: "k".into(),
             url: "http://h/a".into(),
             position: Position { log: 7, sequence: Sequence(sequence) },
             fresh_until: Timestamp(1000),

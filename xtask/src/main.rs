@@ -14,6 +14,7 @@ mod paths;
 mod ports;
 mod process;
 mod setup;
+mod sim;
 mod test;
 mod tidy;
 
@@ -39,6 +40,8 @@ enum Command {
     Conformance(conformance::Args),
     Deploy(deploy::Args),
     Package(package::Args),
+    Sim(sim::Args),
+    Mutants(sim::MutantArgs),
     Tidy(tidy::Args),
 }
 
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::main(&args),
         Command::Deploy(args) => deploy::main(&args),
         Command::Package(args) => package::main(&args),
+        Command::Sim(args) => sim::main(&args),
+        Command::Mutants(args) => sim::mutants(&args),
         Command::Tidy(args) => tidy::main(&args),
     });
     match outcome {

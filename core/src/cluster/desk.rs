@@ -70,6 +70,7 @@ mod tests {
     fn label(vary: &[(&str, Option<&str>)]) -> Label {
         let vary = vary.iter().map(|(n, v)| (n.to_string(), v.map(|v| v.as_bytes().to_vec()))).collect();
         Label {
+            key: "k".into(),
             url: "http://h/a".into(),
             position: Position { log: 1, sequence: Sequence(5) },
             fresh_until: Timestamp(1000),

@@ -17,7 +17,7 @@ use crate::purge::{Position, Sequence};
 use crate::time::{Seconds, Timestamp};
 
 const MAGIC: &[u8; 4] = b"LRDR";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const CRC_AT: usize = 5;
 const COVERED_FROM: usize = 9;
 const HEAD_BYTES: usize = 21;
@@ -39,6 +39,8 @@ pub enum Damage {
     Checksum,
     /// It does not read as an entry.
     Payload,
+    /// It lies under another key than it was written for.
+    OtherKey,
 }
 
 impl Damage {
@@ -50,6 +52,7 @@ impl Damage {
             Self::Length => "length",
             Self::Checksum => "checksum",
             Self::Payload => "payload",
+            Self::OtherKey => "other-key",
         }
     }
 }
@@ -57,6 +60,9 @@ impl Damage {
 /// What a store must know of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
+    /// Name of the key that it is stored under. A record that is handed out under another one is nobody's answer: the URL alone does not
+    /// tell users apart.
+    pub key: String,
     /// Canonical URL, as purges name it.
     pub url: String,
     /// Position of the purge log when its request began.
@@ -80,15 +86,15 @@ impl Label {
     }
 }
 
-/// Writes an entry that is fresh until then. `with_body` off leaves an empty body, for what the reader has already or will not keep.
-pub fn encode(entry: &Entry, fresh_until: Timestamp, with_body: bool) -> Vec<u8> {
+/// Writes an entry of the key with this name that is fresh until then. `with_body` off leaves an empty body, for what the reader has already or will not keep.
+pub fn encode(entry: &Entry, key: &str, fresh_until: Timestamp, with_body: bool) -> Vec<u8> {
     let facts = entry.facts();
     let body: &[u8] = if with_body { &facts.body } else { &[] };
     let mut out = Vec::with_capacity(HEAD_BYTES + body.len() + facts.fields.bytes() + 512);
     out.extend_from_slice(MAGIC);
     out.push(VERSION);
     out.extend_from_slice(&[0; HEAD_BYTES - CRC_AT]); // checksum and lengths, filled in below
-    put_label(&mut out, facts, fresh_until);
+    put_label(&mut out, key, facts, fresh_until);
     let label = out.len() - HEAD_BYTES;
     put_head(&mut out, facts);
     let head = out.len() - HEAD_BYTES - label;
@@ -107,7 +113,8 @@ fn fill(out: &mut [u8], at: usize, number: u32) {
     }
 }
 
-fn put_label(out: &mut Vec<u8>, facts: &Facts, fresh_until: Timestamp) {
+fn put_label(out: &mut Vec<u8>, key: &str, facts: &Facts, fresh_until: Timestamp) {
+    put(out, key.as_bytes());
     out.extend_from_slice(&facts.position.log.to_le_bytes());
     out.extend_from_slice(&facts.position.sequence.0.to_le_bytes());
     out.extend_from_slice(&fresh_until.0.to_le_bytes());
@@ -186,16 +193,19 @@ pub fn checked(record: &Bytes) -> Result<(Label, u32), Damage> {
     Ok((read_label(parts.label).ok_or(Damage::Payload)?, body_bytes))
 }
 
-/// Reads an entry and until when it is fresh. Its body shares the record's memory.
-pub fn decode(record: &Bytes) -> Result<(Entry, Timestamp), Damage> {
+/// Reads an entry of this key and until when it is fresh. Its body shares the record's memory.
+pub fn decode(record: &Bytes, key: &str) -> Result<(Entry, Timestamp), Damage> {
     verify(record)?;
-    decode_checked(record)
+    decode_checked(record, key)
 }
 
 /// The same for a record whose checksum was held against it already: for long bodies, that is most of the work.
-pub fn decode_checked(record: &Bytes) -> Result<(Entry, Timestamp), Damage> {
+pub fn decode_checked(record: &Bytes, key: &str) -> Result<(Entry, Timestamp), Damage> {
     let parts = parts(record)?;
     let label = read_label(parts.label).ok_or(Damage::Payload)?;
+    if label.key != key {
+        return Err(Damage::OtherKey);
+    }
     let fresh_until = label.fresh_until;
     let facts = read_head(parts.head, label, parts.body).ok_or(Damage::Payload)?;
     Ok((Entry::new(facts), fresh_until))
@@ -203,6 +213,7 @@ pub fn decode_checked(record: &Bytes) -> Result<(Entry, Timestamp), Damage> {
 
 fn read_label(bytes: Bytes) -> Option<Label> {
     let mut reader = Reader::new(bytes);
+    let key = reader.text()?;
     let position = Position { log: reader.u64()?, sequence: Sequence(reader.u64()?) };
     let fresh_until = Timestamp(reader.u64()?);
     let received = Timestamp(reader.u64()?);
@@ -220,7 +231,7 @@ fn read_label(bytes: Bytes) -> Option<Label> {
     for _ in 0..reader.list()? {
         tags.push(reader.text()?);
     }
-    let label = Label { url, position, fresh_until, received, language, vary: VaryKey(vary), tags };
+    let label = Label { key, url, position, fresh_until, received, language, vary: VaryKey(vary), tags };
     reader.is_empty().then_some(label)
 }
 
@@ -256,6 +267,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     const UNTIL: Timestamp = Timestamp(77);
+    const KEY: &str = "name-of-a-key";
 
     fn entry() -> Entry {
         let mut fields = Fields::new();
@@ -278,12 +290,18 @@ mod tests {
     }
 
     fn record() -> Bytes {
-        encode(&entry(), UNTIL, true).into()
+        encode(&entry(), KEY, UNTIL, true).into()
     }
 
     #[test]
     fn an_entry_comes_back_as_it_was() {
-        assert_eq!(decode(&record()), Ok((entry(), UNTIL)));
+        assert_eq!(decode(&record(), KEY), Ok((entry(), UNTIL)));
+    }
+
+    #[test]
+    fn a_record_of_another_key_is_nobodys_answer() {
+        assert_eq!(decode(&record(), "name-of-b-key"), Err(Damage::OtherKey));
+        assert_eq!(decode(&record(), ""), Err(Damage::OtherKey));
     }
 
     #[test]
@@ -300,8 +318,8 @@ mod tests {
 
     #[test]
     fn a_record_without_its_body_is_the_same_but_for_that() {
-        let bare = encode(&entry(), UNTIL, false).into();
-        let (decoded, _) = decode(&bare).unwrap();
+        let bare = encode(&entry(), KEY, UNTIL, false).into();
+        let (decoded, _) = decode(&bare, KEY).unwrap();
         assert_eq!(decoded.facts().body.len(), 0);
         assert_eq!(decoded.facts().fields, entry().facts().fields);
     }
@@ -311,7 +329,7 @@ mod tests {
         let bytes = record();
         for len in 0..bytes.len() {
             let cut = bytes.slice(..len);
-            assert!(decode(&cut).is_err() && verify(&cut).is_err() && label(&cut).is_err(), "cut at {len}");
+            assert!(decode(&cut, KEY).is_err() && verify(&cut).is_err() && label(&cut).is_err(), "cut at {len}");
         }
         for at in 0..bytes.len() {
             for bit in 0..8 {
@@ -319,7 +337,7 @@ mod tests {
                 bad[at] ^= 1 << bit;
                 let bad = Bytes::from(bad);
                 assert!(
-                    decode(&bad).is_err() && verify(&bad).is_err() && checked(&bad).is_err(),
+                    decode(&bad, KEY).is_err() && verify(&bad).is_err() && checked(&bad).is_err(),
                     "bit {bit} of byte {at}"
                 );
                 let _ = label(&bad);
@@ -327,7 +345,7 @@ mod tests {
         }
         let mut longer = bytes.to_vec();
         longer.push(0);
-        assert_eq!(decode(&longer.into()), Err(Damage::Length));
+        assert_eq!(decode(&longer.into(), KEY), Err(Damage::Length));
     }
 
     #[test]
@@ -345,7 +363,7 @@ mod tests {
             bytes.push(VERSION);
             bytes.extend(crc32fast::hash(&covered).to_le_bytes());
             bytes.extend(covered);
-            assert_eq!(decode(&bytes.into()), Err(Damage::Payload), "{len}");
+            assert_eq!(decode(&bytes.into(), KEY), Err(Damage::Payload), "{len}");
         }
     }
 
@@ -353,7 +371,7 @@ mod tests {
     fn another_version_says_so() {
         let mut bytes = record().to_vec();
         bytes[4] = 9;
-        assert_eq!(decode(&bytes.into()), Err(Damage::Version(9)));
-        assert_eq!(decode(&Bytes::from_static(b"HTTP/1.1 200 OK\r\n\r\n")), Err(Damage::Foreign));
+        assert_eq!(decode(&bytes.into(), KEY), Err(Damage::Version(9)));
+        assert_eq!(decode(&Bytes::from_static(b"HTTP/1.1 200 OK\r\n\r\n"), KEY), Err(Damage::Foreign));
     }
 }

@@ -247,7 +247,7 @@ pub(super) fn held(
     standing: Standing,
     revision: u64,
 ) -> Option<Held> {
-    let (entry, _) = wire::decode(&found.record).ok()?;
+    let (entry, _) = wire::decode(&found.record, &asked.keyed.key.name()).ok()?;
     let entry = by_our_clock(entry, there, now);
     let facts = entry.facts();
     let spoken = facts.fields.first("content-language");

@@ -54,10 +54,13 @@ impl Exchange {
     ) -> ResponseVerdict {
         let Served { asked, left } = served;
         let from_node = head.source == Source::Origin && head.fields.has(MARKER);
-        let answers = from_node && (head.status < 400 || matches!(head.status, 412 | 416));
+        // A response to another request is nobody's answer, however it came here.
+        let is_this = head.fields.first(SERVE).is_some_and(|name| name == asked.keyed.key.name().as_bytes());
+        let answers = from_node && is_this && (head.status < 400 || matches!(head.status, 412 | 416));
         if answers {
             let mut fields = head.fields.clone();
             fields.remove(MARKER);
+            fields.remove(SERVE);
             let length = head.content_length().unwrap_or_default();
             self.count(now, &asked, Outcome::ClusterHit, worker);
             worker.tally.add(asked.rules.index, Count::BytesFromStore, length);

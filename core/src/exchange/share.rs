@@ -35,13 +35,14 @@ pub(super) fn stored(
         release(key, lease, Release::default(), worker, out);
         return;
     };
+    let name = key.name();
     let message = Store {
-        name: key.name(),
+        record: wire::encode(&variant.entry, &name, fill.fresh_until, true).into(),
+        name,
         now,
         lease,
         keep_for: fill.keep_for,
         variants_max: context.asked.rules.limits.variants_per_key_max,
-        record: wire::encode(&variant.entry, fill.fresh_until, true).into(),
     };
     tell(Store::PATH, message.name.clone(), message.encode(), out);
 }
@@ -70,14 +71,15 @@ pub(super) fn confirmed(
         stored(context, variant, lease, now, worker, out);
         return;
     }
+    let name = context.asked.keyed.key.name();
     let message = Freshen {
-        name: context.asked.keyed.key.name(),
+        record: wire::encode(&variant.entry, &name, fill.fresh_until, false).into(),
+        name,
         now,
         lease,
         keep_for: fill.keep_for,
         base: known.entry.facts().times.response,
         body_bytes: u32::try_from(facts.body.len()).unwrap_or(u32::MAX),
-        record: wire::encode(&variant.entry, fill.fresh_until, false).into(),
     };
     tell(Freshen::PATH, message.name.clone(), message.encode(), out);
 }

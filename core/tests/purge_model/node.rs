@@ -92,14 +92,14 @@ impl Node {
             _ => None,
         };
         let found = found.map(|(soft, record)| {
-            let (entry, _) = wire::decode(record).unwrap();
+            let (entry, _) = wire::decode(record, &lookup.name).unwrap();
             Found { soft, body_bytes: entry.facts().body.len() as u32, record: record.clone() }
         });
         LookupAnswer { now, position, lease, found, other_variants: false }
     }
 
     fn store(&mut self, store: &Store) -> StoreAnswer {
-        let (entry, fresh_until) = wire::decode(&store.record).unwrap();
+        let (entry, fresh_until) = wire::decode(&store.record, &store.name).unwrap();
         let entry = match self.bug {
             Some(Bug::StoreTakesPositionOfArrival) => {
                 let mut facts = entry.into_facts();
@@ -108,7 +108,7 @@ impl Node {
             }
             _ => entry,
         };
-        self.stored = Some(wire::encode(&entry, fresh_until, true).into());
+        self.stored = Some(wire::encode(&entry, &store.name, fresh_until, true).into());
         self.leases.end(&store.name, store.lease);
         StoreAnswer::Done
     }
@@ -116,14 +116,15 @@ impl Node {
     fn freshen(&mut self, freshen: &Freshen) -> StoreAnswer {
         self.leases.end(&freshen.name, freshen.lease);
         let Some(stored) = &self.stored else { return StoreAnswer::Done };
-        let (old, _) = wire::decode(stored).unwrap();
+        let (old, _) = wire::decode(stored, &freshen.name).unwrap();
         if old.facts().times.response != freshen.base {
             return StoreAnswer::Done;
         }
-        let (new, fresh_until) = wire::decode(&freshen.record).unwrap();
+        let (new, fresh_until) = wire::decode(&freshen.record, &freshen.name).unwrap();
         let mut facts = new.into_facts();
         facts.body = old.facts().body.clone();
-        self.stored = Some(wire::encode(&larder_core::entry::Entry::new(facts), fresh_until, true).into());
+        self.stored =
+            Some(wire::encode(&larder_core::entry::Entry::new(facts), &freshen.name, fresh_until, true).into());
         StoreAnswer::Done
     }
 }

@@ -70,6 +70,12 @@ impl Host {
         self.schedule.tasks.insert((at, self.schedule.serial), Box::new(task));
     }
 
+    /// How long until something falls due by itself.
+    pub fn next_due_in(&self) -> Option<Duration> {
+        let now = self.world.borrow().now;
+        self.next_due().map(|(at, _)| Duration::from_nanos(at.saturating_sub(now)))
+    }
+
     fn next_due(&self) -> Option<(u64, Due)> {
         let world = self.world.borrow();
         let idle = nanoseconds(world.config.stream_idle_timeout);

@@ -205,6 +205,11 @@ impl Host {
         self.world.borrow().streams[&stream].client.clone()
     }
 
+    /// Whether a stream has ended, in one way or another.
+    pub fn is_over(&self, stream: StreamId) -> bool {
+        self.world.borrow().streams.get(&stream).is_none_or(|record| record.ended)
+    }
+
     /// `response.code_details` as the access log would show it.
     pub fn code_details(&self, stream: StreamId) -> Option<String> {
         self.world.borrow().streams.get(&stream)?.code_details.clone()

@@ -36,7 +36,14 @@ pub(super) async fn serve(shared: &Shared, request: &Request<Incoming>) -> Resul
     let fields = Fields::from_pairs(fields.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())));
     let head = RequestHead { method: request.method().as_str().to_owned(), fields, ..RequestHead::default() };
     Ok(match shared.desk.serve(&key, &head).await {
-        Some(reply) => response(&reply),
+        Some(reply) => {
+            let mut response = response(&reply);
+            // Whoever asked holds this against what it asked for.
+            if let Ok(name) = HeaderValue::from_str(key.as_str()) {
+                response.headers_mut().insert(HeaderName::from_static(SERVE), name);
+            }
+            response
+        }
         None => {
             let mut response = marked(StatusCode::NOT_FOUND, Pieces::default());
             response.headers_mut().insert(MISS, HeaderValue::from_static("1"));

@@ -52,16 +52,16 @@ impl Desk {
     }
 
     async fn try_store(&self, key: &KeyName, store: &Store) -> Result<(), Refusal> {
-        let (entry, fresh_until) = wire::decode(&store.record).map_err(|_| Refusal::Damaged)?;
+        let (entry, fresh_until) = wire::decode(&store.record, key.as_str()).map_err(|_| Refusal::Damaged)?;
         let now = self.clock.now();
         let skew = Skew { from: store.now, to: now };
         let record = if skew.matters() {
             let entry = Entry::new(skew.moved(entry.into_facts()));
-            wire::encode(&entry, skew.moved_time(fresh_until), true).into()
+            wire::encode(&entry, key.as_str(), skew.moved_time(fresh_until), true).into()
         } else {
             store.record.clone()
         };
-        let checked = Checked::new(record).ok_or(Refusal::Damaged)?;
+        let checked = Checked::new(record, key).ok_or(Refusal::Damaged)?;
         self.admit(&checked).await?;
         let fill = self.fill(checked, store.keep_for, store.variants_max, now, None);
         let counts = |label: &Label| self.following.since(label) == Since::Good;
@@ -75,9 +75,9 @@ impl Desk {
     }
 
     async fn try_freshen(&self, key: &KeyName, freshen: &Freshen) -> Result<(), Refusal> {
-        let (confirmed, fresh_until) = wire::decode(&freshen.record).map_err(|_| Refusal::Damaged)?;
+        let (confirmed, fresh_until) = wire::decode(&freshen.record, key.as_str()).map_err(|_| Refusal::Damaged)?;
         // Only the head counts, and it has no body yet.
-        let checked = Checked::new(freshen.record.clone()).ok_or(Refusal::Damaged)?;
+        let checked = Checked::new(freshen.record.clone(), key).ok_or(Refusal::Damaged)?;
         self.admit(&checked).await?;
         let now = self.clock.now();
         let skew = Skew { from: freshen.now, to: now };
@@ -86,7 +86,7 @@ impl Desk {
         };
         let mut refusal = Refusal::OtherResponse;
         let make = |base: Checked| {
-            let (stored, _) = wire::decode_checked(&base.record).ok()?;
+            let (stored, _) = wire::decode_checked(&base.record, key.as_str()).ok()?;
             // Where times were moved, the same time alone does not say that it is the same response.
             if freshen.base != base.label.received && (stored.etag().is_none() || stored.etag() != confirmed.etag()) {
                 return None;
@@ -97,8 +97,8 @@ impl Desk {
                 true => (skew.moved(facts), skew.moved_time(fresh_until)),
                 false => (facts, fresh_until),
             };
-            let record = wire::encode(&Entry::new(facts), fresh_until, true);
-            let checked = Checked::new(record.into())?;
+            let record = wire::encode(&Entry::new(facts), key.as_str(), fresh_until, true);
+            let checked = Checked::new(record.into(), key)?;
             if checked.body_bytes > self.limits.object_bytes_max {
                 refusal = Refusal::TooLarge;
                 return None;

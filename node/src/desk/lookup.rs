@@ -143,10 +143,10 @@ impl Desk {
 
     fn found(&self, checked: Checked, kept: desk::Kept, inline_bytes_max: u32) -> Option<Found> {
         let soft = kept == desk::Kept::Stale { soft: true };
-        let Checked { record, body_bytes, .. } = checked;
+        let Checked { record, body_bytes, label } = checked;
         let record = if body_bytes > inline_bytes_max {
-            let (entry, fresh_until) = wire::decode_checked(&record).ok()?;
-            wire::encode(&entry, fresh_until, false).into()
+            let (entry, fresh_until) = wire::decode_checked(&record, &label.key).ok()?;
+            wire::encode(&entry, &label.key, fresh_until, false).into()
         } else {
             record
         };

@@ -84,7 +84,7 @@ impl Desk {
         if self.following.judge(&checked.label, now) == larder_core::cluster::desk::Kept::Gone {
             return None;
         }
-        let (entry, _) = wire::decode_checked(&checked.record).ok()?;
+        let (entry, _) = wire::decode_checked(&checked.record, key.as_str()).ok()?;
         Some(serving::serve(entry, request, now))
     }
 

@@ -47,7 +47,16 @@ impl Listed {
 
 fn selecting(vary: VaryKey, language: Option<Vec<u8>>, received: Timestamp) -> Label {
     let position = Position::default();
-    Label { url: String::new(), position, fresh_until: Timestamp(0), received, language, vary, tags: Vec::new() }
+    Label {
+        key: String::new(),
+        url: String::new(),
+        position,
+        fresh_until: Timestamp(0),
+        received,
+        language,
+        vary,
+        tags: Vec::new(),
+    }
 }
 
 impl Index {

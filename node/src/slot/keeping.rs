@@ -87,7 +87,7 @@ impl Keeping {
     }
 
     async fn find_unlimited(&self, key: &KeyName, fields: &Fields) -> Result<Kept, StoreError> {
-        match Slot::read(self.store.get(key.place()).await?) {
+        match Slot::read(self.store.get(key.place()).await?, key) {
             Slot::Empty => Ok(Kept::Nothing),
             Slot::Damaged => Ok(Kept::Damaged),
             Slot::One(checked) => match desk::select(std::iter::once(&checked.label), fields) {
@@ -97,14 +97,14 @@ impl Keeping {
             Slot::Many(index) => {
                 let selected = desk::select(index.0.iter().map(|listed| &listed.label), fields);
                 let Some(listed) = selected.and_then(|at| index.0.get(at)) else { return Ok(Kept::Others) };
-                self.listed(listed).await
+                self.listed(key, listed).await
             }
         }
     }
 
-    async fn listed(&self, listed: &Listed) -> Result<Kept, StoreError> {
+    async fn listed(&self, key: &KeyName, listed: &Listed) -> Result<Kept, StoreError> {
         let Some(record) = self.store.get(&listed.place).await? else { return Ok(Kept::Others) };
-        match Checked::new(record) {
+        match Checked::new(record, key) {
             // Another node may have put another response there; what selects it is the same by its name.
             Some(checked) if checked.label.vary == listed.label.vary => Ok(Kept::Variant(checked)),
             _ => Ok(Kept::Damaged),
@@ -134,10 +134,10 @@ impl Keeping {
     ) -> Result<Option<()>, StoreError> {
         let Some(turn) = self.turn(key) else { return Ok(None) };
         let _writing = turn.writing.lock().await;
-        let base = match Slot::read(self.within(self.write_timeout, self.store.get(key.place())).await?) {
+        let base = match Slot::read(self.within(self.write_timeout, self.store.get(key.place())).await?, key) {
             Slot::One(checked) => Some(checked),
             Slot::Many(index) => match index.0.iter().find(|listed| is_base(&listed.label, listed.body_bytes)) {
-                Some(listed) => match self.within(self.write_timeout, self.listed(listed)).await? {
+                Some(listed) => match self.within(self.write_timeout, self.listed(key, listed)).await? {
                     Kept::Variant(checked) => Some(checked),
                     _ => None,
                 },
@@ -157,7 +157,7 @@ impl Keeping {
     pub(crate) async fn forget(&self, key: &KeyName) -> Result<(), StoreError> {
         let Some(turn) = self.turn(key) else { return Ok(()) };
         let _writing = turn.writing.lock().await;
-        let slot = Slot::read(self.within(self.write_timeout, self.store.get(key.place())).await?);
+        let slot = Slot::read(self.within(self.write_timeout, self.store.get(key.place())).await?, key);
         self.within(self.write_timeout, self.store.remove(key.place())).await?;
         if let Slot::Many(index) = slot {
             self.remove(&index.0).await?;
@@ -178,7 +178,7 @@ impl Keeping {
             return Ok(0);
         }
         let ends = fill.now.plus(millis(fill.keep));
-        let slot = Slot::read(self.within(self.write_timeout, self.store.get(key.place())).await?);
+        let slot = Slot::read(self.within(self.write_timeout, self.store.get(key.place())).await?, key);
         // The only variant of a key has lain under the key's name. How long it is kept there is not known: as long as this one.
         let (only, listed) = match slot {
             Slot::One(old) if counts(&old.label) => match key.place_of(&old.label.vary) {

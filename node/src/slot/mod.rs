@@ -70,10 +70,10 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Reads one; `None` for garbage.
-    pub(crate) fn new(record: Bytes) -> Option<Self> {
+    /// Reads one of this key; `None` for garbage, and for what belongs to another key.
+    pub(crate) fn new(record: Bytes, key: &KeyName) -> Option<Self> {
         let (label, body_bytes) = wire::checked(&record).ok()?;
-        Some(Self { record, label, body_bytes })
+        (label.key == key.as_str()).then_some(Self { record, label, body_bytes })
     }
 }
 
@@ -92,12 +92,12 @@ pub(crate) enum Slot {
 
 impl Slot {
     /// Reads what a store gave.
-    pub(crate) fn read(bytes: Option<Bytes>) -> Self {
+    pub(crate) fn read(bytes: Option<Bytes>, key: &KeyName) -> Self {
         let Some(bytes) = bytes else { return Self::Empty };
         if bytes.starts_with(index::MAGIC) {
             return Index::decode(&bytes).map_or(Self::Damaged, Self::Many);
         }
-        Checked::new(bytes).map_or(Self::Damaged, Self::One)
+        Checked::new(bytes, key).map_or(Self::Damaged, Self::One)
     }
 }
 
@@ -136,9 +136,10 @@ mod tests {
 
     #[test]
     fn garbage_is_told_from_nothing() {
-        assert!(matches!(Slot::read(None), Slot::Empty));
+        let key = KeyName::new("k").expect("a name");
+        assert!(matches!(Slot::read(None, &key), Slot::Empty));
         for bytes in [&b""[..], b"LRDR", b"LRDX", b"LRDX\x01\0\0\0\0\0\0\0\0", b"something else"] {
-            assert!(matches!(Slot::read(Some(Bytes::from_static(bytes))), Slot::Damaged), "{bytes:?}");
+            assert!(matches!(Slot::read(Some(Bytes::from_static(bytes)), &key), Slot::Damaged), "{bytes:?}");
         }
     }
 }

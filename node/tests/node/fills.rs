@@ -12,7 +12,7 @@ use crate::support::{Made, World, body, found, looks, looks_with, refused};
 fn freshening(world: &World, answer: &LookupAnswer, response: &Made) -> Freshen {
     let stored = found(answer).expect("found");
     let entry = response.entry(answer.position, world.now());
-    let record = wire::encode(&entry, world.now().plus(response.fresh_for), false);
+    let record = wire::encode(&entry, "k", world.now().plus(response.fresh_for), false);
     Freshen {
         name: "k".into(),
         now: world.now(),
@@ -78,7 +78,7 @@ async fn times_by_a_clock_that_is_off_are_moved_to_the_nodes() {
         let worker_now = Timestamp(world.now().0 - off_ms);
         let mut store = world.made("k", &missed, Made::default());
         store.now = worker_now;
-        store.record = Made::default().record(missed.position, worker_now);
+        store.record = Made::default().record("k", missed.position, worker_now);
         assert_eq!(world.store(&store).await, StoreAnswer::Done);
         let answer = world.lookup(&looks("k")).await;
         let received = found(&answer).expect("found").facts().times.response;
@@ -101,7 +101,7 @@ async fn a_worker_whose_clock_is_off_freshens_too() {
     freshen.now = behind(world.now());
     freshen.record = {
         let entry = Made::default().entry(answer.position, freshen.now);
-        wire::encode(&entry, freshen.now.plus(Millis(60_000)), false).into()
+        wire::encode(&entry, &freshen.name, freshen.now.plus(Millis(60_000)), false).into()
     };
     assert_eq!(world.freshen(&freshen).await, StoreAnswer::Done);
     let fresh = world.lookup(&looks("k")).await;

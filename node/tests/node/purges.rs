@@ -71,7 +71,7 @@ async fn a_position_of_another_log_is_refused() {
         Position { sequence: larder_core::purge::Sequence(u64::MAX), ..missed.position },
     ] {
         let mut store = world.made("k", &missed, Made::default());
-        store.record = Made::default().record(position, world.now());
+        store.record = Made::default().record("k", position, world.now());
         assert_eq!(world.store(&store).await, refused(Refusal::OtherLog), "{position:?}");
     }
     assert_eq!(world.stats().await["counts"]["refusals"]["other_log"], 3);

@@ -80,16 +80,18 @@ impl Store for Moody {
 async fn garbage_in_the_store_is_a_miss_and_counted() {
     let store = Moody::new();
     let world = World::with(|config| config.store = store.clone()).await;
-    let good = Made::default().record(world.lookup(&looks("other")).await.position, world.now());
+    let good = Made::default().record("k", world.lookup(&looks("other")).await.position, world.now());
     let mut bent = good.to_vec();
     *bent.last_mut().expect("bytes") ^= 1;
-    let garbage: [Bytes; 6] = [
+    let garbage: [Bytes; 7] = [
         Bytes::new(),
         Bytes::from_static(b"not a record"),
         Bytes::from_static(b"LRDR"),
         Bytes::from_static(b"LRDX\x01\0\0\0\0\xff\xff\xff\xff"),
         good.slice(..good.len() - 1),
         bent.into(),
+        // Whole, and another key's.
+        Made::default().record("other", world.lookup(&looks("other")).await.position, world.now()),
     ];
     let name = Name::new("k").expect("a name");
     for (number, bytes) in garbage.iter().enumerate() {

@@ -122,7 +122,7 @@ impl World {
             lease,
             keep_for: Seconds::saturating(3600),
             variants_max: 8,
-            record: response.record(missed.position, self.now()),
+            record: response.record(name, missed.position, self.now()),
         }
     }
 
@@ -208,15 +208,16 @@ impl Made {
         })
     }
 
-    pub fn record(&self, position: Position, now: Timestamp) -> Bytes {
-        wire::encode(&self.entry(position, now), now.plus(self.fresh_for), true).into()
+    pub fn record(&self, key: &str, position: Position, now: Timestamp) -> Bytes {
+        wire::encode(&self.entry(position, now), key, now.plus(self.fresh_for), true).into()
     }
 }
 
 /// The entry in an answer.
 pub fn found(answer: &LookupAnswer) -> Option<Entry> {
     let found = answer.found.as_ref()?;
-    Some(wire::decode(&found.record).expect("a record").0)
+    let key = wire::label(&found.record).expect("a record").key;
+    Some(wire::decode(&found.record, &key).expect("a record").0)
 }
 
 /// The body in an answer, as text.

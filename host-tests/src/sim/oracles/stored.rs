@@ -1,0 +1,31 @@
+//! What must not be stored by a shared cache is never served from one (RFC 9111 3, 5.2.2), and nothing is served from the store as an
+//! answer to a request that changes something.
+
+use super::super::books::{Books, Seen};
+use super::super::catalog::Kind;
+use super::super::plan::{Identified, What};
+
+pub(super) fn check(seen: &Seen, books: &Books) -> Result<(), String> {
+    // Without the origin, or the origin asked for something else: either way the answer was stored.
+    if seen.forwarded || seen.left {
+        return Ok(());
+    }
+    if matches!(seen.ask.what, What::Post | What::Put | What::Delete) {
+        return Err("a write was answered without the origin".to_owned());
+    }
+    let kind = books.origin.kind(seen.ask.object);
+    if kind.lifetime().is_none() {
+        return Err(format!("{kind:?} was answered without the origin"));
+    }
+    let identified = seen.ask.user > 0;
+    let private_asker = match kind {
+        // RFC 9111 3.5: nothing here says that responses to requests with Authorization may be shared.
+        Kind::NaiveAuthorization => identified && seen.ask.by == Identified::Authorization,
+        Kind::NaiveCookie => identified && seen.ask.by == Identified::Cookie,
+        _ => false,
+    };
+    if private_asker {
+        return Err(format!("{kind:?} was answered without the origin though the request says whose it is"));
+    }
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! Between Envoys and nodes: every message takes its time, and may be lost, come twice, or come changed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use larder_core::cluster::message::{Message, Poll, PollAnswer, Purge as PurgeMessage, PurgeAnswer};
+use larder_core::cluster::{LOG_NAME, MARKER, PROTOCOL};
+use larder_core::purge::{Mode, Scope};
+
+use super::books::{Purged, Who};
+use super::nodes::Ticket;
+use super::origin;
+use super::plan::Purging;
+use super::world::{Event, Purge, World};
+use crate::cluster::CLUSTER;
+use crate::host::{CallId, Response};
+
+/// Who waits for a node's answer.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    /// A worker.
+    Call { who: Who, call: CallId, path: String, node: usize },
+    /// The purger.
+    Purge(Purge),
+    /// Nobody: the message came twice.
+    Nobody,
+}
+
+/// A message on its way to a node.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub asked: Asked,
+    pub node: usize,
+    pub path: String,
+    pub body: Bytes,
+}
+
+/// Envoy's health checks find out after so long.
+const NOTICED_MS: u64 = 1_000;
+/// The purger tries again after so long.
+const PURGE_AGAIN_MS: u64 = 400;
+
+impl World {
+    fn link_ms(&mut self) -> u64 {
+        let (least, most) = if self.calm { (1, 2) } else { self.plan.options.link_ms };
+        self.dice.between(least, most)
+    }
+
+    fn happens(&mut self, per_mille: u64) -> bool {
+        !self.calm && self.dice.per_mille(per_mille)
+    }
+
+    fn hears(&self, who: Who, node: usize) -> bool {
+        self.partitions.get(&(who.envoy, node)).is_none_or(|depth| *depth == 0)
+    }
+
+    /// The node that Envoy's ring has for a name, among those that its health checks know.
+    fn node_of(&self, name: &str) -> Option<usize> {
+        let known = |node: &usize| match self.down_since.get(*node) {
+            Some(Some(since)) => self.now_ms < since + NOTICED_MS,
+            Some(None) => {
+                self.up_since.get(*node).is_some_and(|since| *since == 0 || self.now_ms >= since + NOTICED_MS)
+            }
+            None => false,
+        };
+        let hash = |node: &usize| {
+            let text = format!("{node}/{name}");
+            text.bytes()
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        };
+        (0..self.plan.options.nodes).filter(known).max_by_key(hash)
+    }
+
+    pub(super) fn node_down(&mut self, node: usize) {
+        if self.nodes.is_up(node) {
+            self.nodes.end(node);
+            self.down_since[node] = Some(self.now_ms);
+            // Connections break: whoever waits is told.
+            let waiting: Vec<Ticket> = self
+                .tickets
+                .iter()
+                .filter(|(_, asked)| matches!(asked, Asked::Call { node: at, .. } if *at == node))
+                .map(|(ticket, _)| *ticket)
+                .collect();
+            for ticket in waiting {
+                if let Some(asked) = self.tickets.remove(&ticket) {
+                    self.after(1, Event::Refused(asked));
+                }
+            }
+        }
+    }
+
+    pub(super) fn node_up(&mut self, node: usize) {
+        if !self.nodes.is_up(node) {
+            self.note(|| format!("node {node} is up"));
+            self.nodes.begin(node);
+            self.down_since[node] = None;
+            self.up_since[node] = self.now_ms;
+        }
+    }
+
+    /// Calls that Envoys have made since the last look go on their way.
+    pub(super) fn take_up_calls(&mut self) {
+        for number in 0..self.fleet.envoys.len() {
+            let life = self.fleet.envoys[number].life;
+            for call in self.fleet.envoys[number].host.calls() {
+                if !self.calls.insert((number, life, call.id)) {
+                    continue;
+                }
+                let who = Who { envoy: number, life, worker: call.worker };
+                if call.cluster != CLUSTER {
+                    self.take_up_refresh(who, &call);
+                    continue;
+                }
+                self.report.messages += 1;
+                self.note(|| format!("envoy {number} worker {} calls {}", call.worker, call.path()));
+                let name = call.headers.text(":authority").unwrap_or_default();
+                let (path, latency) = (call.path(), self.link_ms());
+                let Some(node) = self.node_of(&name) else {
+                    let asked = Asked::Call { who, call: call.id, path, node: 0 };
+                    self.after(1, Event::Refused(asked));
+                    continue;
+                };
+                let asked = Asked::Call { who, call: call.id, path: path.clone(), node };
+                let body = Bytes::from(call.body);
+                if self.happens(self.plan.options.twice_per_mille) {
+                    let later = latency + self.dice.below(50);
+                    let again = Sent { asked: Asked::Nobody, node, path: path.clone(), body: body.clone() };
+                    self.after(later, Event::AtNode(again));
+                }
+                self.after(latency, Event::AtNode(Sent { asked, node, path, body }));
+            }
+        }
+    }
+
+    pub(super) fn at_node(&mut self, sent: Sent) {
+        let lost = match &sent.asked {
+            Asked::Call { who, .. } => {
+                !self.hears(*who, sent.node) || self.happens(self.plan.options.lost_per_mille / 2)
+            }
+            _ => false,
+        };
+        if lost {
+            return;
+        }
+        if !self.nodes.is_up(sent.node) {
+            let latency = self.link_ms();
+            self.after(latency, Event::Refused(sent.asked));
+            return;
+        }
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.tickets.insert(ticket, sent.asked);
+        self.nodes.ask(sent.node, ticket, &sent.path, sent.body);
+    }
+
+    /// Nodes have answered.
+    pub(super) fn answered(&mut self, answered: Vec<(Ticket, Option<Bytes>)>) {
+        for (ticket, answer) in answered {
+            let Some(asked) = self.tickets.remove(&ticket) else { continue };
+            let lost = match &asked {
+                Asked::Call { who, node, .. } => {
+                    !self.hears(*who, *node) || self.happens(self.plan.options.lost_per_mille / 2)
+                }
+                Asked::Purge(_) => false,
+                Asked::Nobody => true,
+            };
+            if lost {
+                continue;
+            }
+            let latency = self.link_ms();
+            let answer = answer.map(|answer| self.perhaps_changed(&asked, answer));
+            self.after(latency, Event::FromNode(asked, answer));
+        }
+    }
+
+    fn perhaps_changed(&mut self, asked: &Asked, answer: Bytes) -> Bytes {
+        let Asked::Call { path, .. } = asked else { return answer };
+        let before = self.last_answers.insert(path.clone(), answer.clone());
+        if !self.happens(self.plan.options.lies_per_mille) {
+            return answer;
+        }
+        let mut bytes = answer.to_vec();
+        match self.dice.below(4) {
+            // Another's answer.
+            0 => return before.unwrap_or(answer),
+            1 => bytes.truncate(self.dice.index(bytes.len())),
+            2 => bytes.extend_from_slice(b"more"),
+            _ => {
+                let at = self.dice.index(bytes.len());
+                let by = self.dice.between(1, 255) as u8;
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= by;
+                }
+            }
+        }
+        self.note(|| format!("an answer to {path} is changed"));
+        Bytes::from(bytes)
+    }
+
+    pub(super) fn from_node(&mut self, asked: &Asked, answer: Option<Bytes>) {
+        match asked {
+            Asked::Call { who, call, path, .. } => {
+                self.note(|| format!("envoy {} worker {} hears of {path}", who.envoy, who.worker));
+                let Some(envoy) = self.fleet.envoys.get_mut(who.envoy).filter(|envoy| envoy.life == who.life) else {
+                    return;
+                };
+                let response = match &answer {
+                    Some(answer) => Response::new(200).header(MARKER, PROTOCOL.to_string()).body(answer.to_vec()),
+                    None => Response::new(503).header(MARKER, PROTOCOL.to_string()),
+                };
+                // Before the module hears of it: whatever it does with it, it has been told.
+                let polled = answer.filter(|_| path == Poll::PATH && envoy.host.calls().iter().any(|c| c.id == *call));
+                envoy.host.answer_call(*call, response);
+                if let Some(answer) = polled.and_then(PollAnswer::decode) {
+                    self.books.heard(*who, answer.position);
+                }
+            }
+            Asked::Purge(purge) => match answer.and_then(PurgeAnswer::decode) {
+                Some(PurgeAnswer::Done(at)) => {
+                    let now_ms = self.now_ms;
+                    self.note(|| format!("purged {:?} of {} as {at:?}", purge.by, purge.object));
+                    let floors = purge.floors.clone();
+                    self.books.purged(Purged { at, acknowledged_ms: now_ms, floors });
+                }
+                _ => self.after(PURGE_AGAIN_MS, Event::Purge(purge.clone())),
+            },
+            Asked::Nobody => {}
+        }
+    }
+
+    pub(super) fn refused(&mut self, asked: &Asked) {
+        match asked {
+            Asked::Call { who, call, .. } => {
+                if let Some(envoy) = self.fleet.envoys.get_mut(who.envoy).filter(|envoy| envoy.life == who.life) {
+                    envoy.host.refuse_call(*call);
+                }
+            }
+            Asked::Purge(purge) => self.after(PURGE_AGAIN_MS, Event::Purge(purge.clone())),
+            Asked::Nobody => {}
+        }
+    }
+
+    /// The purger asks whichever node there is.
+    pub(super) fn send_purge(&mut self, purge: Purge) {
+        let Some(node) = self.node_of(LOG_NAME) else {
+            self.after(PURGE_AGAIN_MS, Event::Purge(purge));
+            return;
+        };
+        let kinds = self.books.origin.kinds();
+        let path = origin::path(kinds, purge.object);
+        let url = format!("http://api.example{path}");
+        let scope = match purge.by {
+            Purging::Tag => Scope::Tag(origin::tag(kinds, purge.object)),
+            Purging::Prefix => Scope::Prefix(url),
+            Purging::All => Scope::All,
+            Purging::Url | Purging::None => Scope::Url(url),
+        };
+        let message = PurgeMessage { who: "sim".to_owned(), token: None, purges: vec![(scope, Mode::Hard)] };
+        let latency = self.link_ms();
+        let body = Bytes::from(message.encode());
+        let asked = Asked::Purge(purge);
+        self.after(latency, Event::AtNode(Sent { asked, node, path: PurgeMessage::PATH.to_owned(), body }));
+    }
+}
+
+/// A span in whole milliseconds, rounded up.
+pub(super) fn whole_ms(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
