@@ -39,13 +39,16 @@ type Labels = Vec<(String, String)>;
 /// A series: its labels and its number.
 type Series = (Labels, u64);
 
+/// Series of numbers that are not whole.
+type Fractions = Vec<(Labels, f64)>;
+
 /// All numbers at one moment.
 #[derive(Debug)]
 struct Snapshot {
     counters: BTreeMap<String, (String, Vec<Series>)>,
     gauges: BTreeMap<String, (String, Vec<Series>)>,
     /// Gauges that are no whole numbers.
-    fractions: BTreeMap<&'static str, (&'static str, Vec<(Labels, f64)>)>,
+    fractions: BTreeMap<&'static str, (&'static str, Fractions)>,
 }
 
 impl Snapshot {
@@ -122,7 +125,7 @@ impl Snapshot {
     }
 }
 
-fn targets(shared: &Shared) -> Vec<(Labels, f64)> {
+fn targets(shared: &Shared) -> Fractions {
     let labels = |policy: &str, route: &str| vec![("policy".into(), policy.into()), ("route".into(), route.into())];
     shared.policies.targets().iter().map(|(policy, route, ratio)| (labels(policy, route), ratio)).collect()
 }
