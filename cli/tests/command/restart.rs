@@ -49,7 +49,7 @@ fn filled(name: &str, tag: &str, missed: &LookupAnswer) -> Store {
         lease: if let Lease::Granted(id) = missed.lease { id } else { 0 },
         keep_for: Seconds::saturating(600),
         variants_max: 8,
-        record: wire::encode(&entry, now().plus(Millis(600_000)), true).into(),
+        record: wire::encode(&entry, name, now().plus(Millis(600_000)), true).into(),
     }
 }
 
