@@ -108,6 +108,7 @@ impl Worker {
     /// The cluster's log has been heard.
     pub fn heard(&mut self, now: Timestamp, answer: &PollAnswer) {
         let Some(cluster) = &mut self.cluster else { return };
+        self.purges.give_up(now);
         if cluster.heard(answer, &mut self.purges, now) {
             self.shelf.clear();
         }
@@ -122,8 +123,12 @@ impl Worker {
         }
     }
 
-    /// Takes up a purge that another worker or an operator issued.
-    pub fn purge(&mut self, scope: Scope, mode: Mode) {
-        self.purges.append(scope, mode);
+    /// Takes up a purge that a neighbour has made. Where there is a cluster, the neighbour tells it.
+    pub fn purge(&mut self, now: Timestamp, scope: Scope, mode: Mode) {
+        if self.cluster.is_some() {
+            self.purges.told(scope, mode, now);
+        } else {
+            self.purges.append(scope, mode);
+        }
     }
 }

@@ -222,10 +222,11 @@ pub fn take_up(cache: &SharedCache, policies: Option<&Policies>) {
 
 /// Takes up a purge in every cache of this VM.
 pub fn purge(scope: &Scope, mode: Mode, except: Option<&SharedCache>) {
+    let now = now();
     let caches = CACHES.with_borrow(|caches| caches.iter().map(|(_, cache)| cache.clone()).collect::<Vec<_>>());
     for cache in caches {
         if !except.is_some_and(|except| Rc::ptr_eq(except, &cache)) {
-            cache.borrow_mut().worker.purge(scope.clone(), mode);
+            cache.borrow_mut().worker.purge(now, scope.clone(), mode);
         }
     }
 }

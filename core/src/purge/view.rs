@@ -2,12 +2,20 @@
 //! cluster's log, in the log's order.
 //!
 //! Invariant: a copy is used only where neither order has a later record that matches it. What the worker itself purges counts
-//! at once; until the log has come back with it, nothing that the cluster hands out is taken for newer than that purge.
+//! at once; until the log has come back with it, nothing that the cluster hands out is taken for newer than that purge. The same goes for
+//! what a neighbour purges, who tells the cluster: for a while at most, should the neighbour not live to do so.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use super::{Covered, Mode, Position, PurgeTable, Record, Scope, Sequence};
+use crate::time::{Millis, Timestamp};
+
+/// After this long, what a neighbour was to tell the cluster is there, or never will be.
+const TOLD_FOR: Millis = Millis(10_000);
+
+/// More than this is not waited for: then what the cluster hands out may be older by the time that a purge travels.
+const UNCONFIRMED_MAX: usize = 4096;
 
 /// Up to where a copy of a response is known not to be covered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +45,8 @@ struct Unconfirmed {
     first: Sequence,
     last: Sequence,
     at: Option<Position>,
+    /// A neighbour's, and when it was heard of.
+    told: Option<(Scope, Timestamp)>,
 }
 
 impl<S: BuildHasher + Clone> Purges<S> {
@@ -85,9 +95,28 @@ impl<S: BuildHasher + Clone> Purges<S> {
         self.own.append(scope, mode).sequence
     }
 
+    /// A purge that a neighbour has made, and tells the cluster of.
+    pub fn told(&mut self, scope: Scope, mode: Mode, now: Timestamp) {
+        let sequence = self.append(scope.clone(), mode);
+        if self.unconfirmed.len() < UNCONFIRMED_MAX {
+            let told = Some((scope, now));
+            self.unconfirmed.push_back(Unconfirmed { first: sequence, last: sequence, at: None, told });
+        }
+    }
+
+    /// Time has passed: what neighbours were to tell the cluster is not waited for any longer.
+    pub fn give_up(&mut self, now: Timestamp) {
+        let is_over =
+            |told: &Option<(Scope, Timestamp)>| told.as_ref().is_some_and(|(_, at)| now.since(*at) > TOLD_FOR);
+        while self.unconfirmed.front().is_some_and(|waiting| is_over(&waiting.told)) {
+            self.unconfirmed.pop_front();
+        }
+        self.confirm();
+    }
+
     /// The purges from `first` to `last` are on their way to the log.
     pub fn sent(&mut self, first: Sequence, last: Sequence) {
-        self.unconfirmed.push_back(Unconfirmed { first, last, at: None });
+        self.unconfirmed.push_back(Unconfirmed { first, last, at: None, told: None });
     }
 
     /// The log has taken up the purges that end with `last`.
@@ -101,6 +130,12 @@ impl<S: BuildHasher + Clone> Purges<S> {
     /// Takes up a record of the log.
     pub fn heard(&mut self, record: &Record) {
         self.log.apply(record);
+        let is_this = |waiting: &&mut Unconfirmed| {
+            waiting.at.is_none() && waiting.told.as_ref().is_some_and(|(scope, _)| *scope == record.scope)
+        };
+        if let Some(waiting) = self.unconfirmed.iter_mut().find(is_this) {
+            waiting.at = Some(Position { log: self.log_id, sequence: record.sequence });
+        }
     }
 
     /// Everything up to `head` of the log has been heard.
@@ -185,6 +220,32 @@ mod tests {
         assert_eq!(covered(&purges, purges.now()), Covered::No);
         purges.append(Scope::Url("http://h/a".into()), Mode::Hard);
         assert_eq!(covered(&purges, standing), Covered::Hard);
+    }
+
+    #[test]
+    fn what_a_neighbour_purges_counts_against_the_cluster_until_the_log_brings_it() {
+        let mut purges = purges();
+        let now = Timestamp(1_000_000);
+        purges.told(Scope::Tag("t".into()), Mode::Hard, now);
+        // Handed out by a node that has not heard of it.
+        assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard);
+        purges.heard(&tag(11, "another", Mode::Hard));
+        purges.heard_up_to(Sequence(11));
+        assert_eq!(covered(&purges, purges.standing_of(at(11), false)), Covered::Hard);
+        purges.heard(&tag(12, "t", Mode::Hard));
+        purges.heard_up_to(Sequence(12));
+        assert_eq!(covered(&purges, purges.standing_of(at(12), false)), Covered::No);
+        assert_eq!(covered(&purges, purges.standing_of(at(11), false)), Covered::Hard, "by the log itself");
+    }
+
+    #[test]
+    fn a_neighbour_that_never_tells_the_cluster_is_not_waited_for_for_ever() {
+        let mut purges = purges();
+        purges.told(Scope::Tag("t".into()), Mode::Hard, Timestamp(0));
+        purges.give_up(Timestamp(TOLD_FOR.0));
+        assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard);
+        purges.give_up(Timestamp(TOLD_FOR.0 + 1));
+        assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::No);
     }
 
     #[test]

@@ -30,7 +30,7 @@ enum Due {
 impl Host {
     /// The time now.
     pub fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_nanos(self.world.borrow().now)
+        UNIX_EPOCH + Duration::from_nanos(self.world.borrow().wall())
     }
 
     /// Moves the clock forward; everything that falls due on the way happens at its own time.
@@ -49,7 +49,16 @@ impl Host {
     /// Moves the clock without anything falling due on the way, forward or backward: a stepped wall clock.
     pub fn step_clock(&mut self, to: SystemTime) {
         let since = to.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.world.borrow_mut().now = nanoseconds(since);
+        let mut world = self.world.borrow_mut();
+        world.now = nanoseconds(since);
+        world.ahead = 0;
+    }
+
+    /// Sets the wall clock, forward or backward. Timers do not go by it: what is due stays due when it was.
+    pub fn set_wall_clock(&mut self, to: SystemTime) {
+        let to = nanoseconds(to.duration_since(UNIX_EPOCH).unwrap_or_default());
+        let mut world = self.world.borrow_mut();
+        world.ahead = i64::try_from(i128::from(to) - i128::from(world.now)).unwrap_or(0);
     }
 
     /// Runs `task` when the clock has moved on by `delay`: an origin or a node that takes its time.

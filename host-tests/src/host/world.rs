@@ -54,7 +54,10 @@ pub(crate) struct QueueReady {
 pub(crate) struct World {
     pub config: Config,
     pub clusters: BTreeSet<String>,
+    /// Nanoseconds since 1970 as timers count them: never set, only moved on.
     pub now: u64,
+    /// How far the wall clock has been set ahead of that, in nanoseconds.
+    pub ahead: i64,
     pub shared: SharedData,
     pub queues: Vec<Queue>,
     pub posted: VecDeque<QueueReady>,
@@ -83,6 +86,7 @@ impl World {
             config,
             clusters,
             now,
+            ahead: 0,
             shared: SharedData::default(),
             queues: Vec::new(),
             posted: VecDeque::new(),
@@ -97,6 +101,11 @@ impl World {
             live: BTreeSet::new(),
             trace: Trace::default(),
         }
+    }
+
+    /// What the wall clock shows.
+    pub fn wall(&self) -> u64 {
+        self.now.saturating_add_signed(self.ahead)
     }
 
     pub fn log(&mut self, worker: usize, level: LogLevel, message: String) {

@@ -63,7 +63,7 @@ impl Fleet {
             ..Config::new(configuration(&self.options, "sim"))
         };
         let mut host = Host::start(&self.plugin, config)?;
-        host.step_clock(UNIX_EPOCH + Duration::from_millis(here));
+        host.set_wall_clock(UNIX_EPOCH + Duration::from_millis(here));
         Ok(host)
     }
 

@@ -293,7 +293,7 @@ impl World {
                 }
                 if let Some(envoy) = self.fleet.envoys.get_mut(envoy) {
                     let to = envoy.host.now() + Duration::from_millis(by_ms);
-                    envoy.host.step_clock(to);
+                    envoy.host.set_wall_clock(to);
                 }
             }
         }
@@ -326,7 +326,8 @@ impl World {
                     language: 0,
                     leaves_after_ms: None,
                 };
-                if which == 2 && !self.ahead.contains(&envoy) {
+                let stores = self.plan.options.l1_bytes > 0 || self.plan.options.nodes > 0;
+                if which == 2 && stores && !self.ahead.contains(&envoy) {
                     self.oracles.expect_hit(self.next_client);
                 }
                 self.ask(ask);

@@ -28,7 +28,7 @@ pub(super) fn define(imports: &mut Imports) -> wasmtime::Result<()> {
         write_u32(&mut caller, out, level)
     });
     host_fn!(imports, "proxy_get_current_time_nanoseconds", |caller, out: i32| {
-        let now = caller.data().world.borrow().now;
+        let now = caller.data().world.borrow().wall();
         write(&mut caller, out, &now.to_le_bytes())
     });
     host_fn!(imports, "proxy_set_tick_period_milliseconds", |caller, period: i32| {
