@@ -41,6 +41,9 @@ struct Options {
     /// Do not look for a smaller plan that fails, too
     #[arg(long)]
     no_shrink: bool,
+    /// Write the plan that a seed draws, and run nothing
+    #[arg(long, requires = "seed")]
+    write: Option<PathBuf>,
     /// One line of JSON at the end
     #[arg(long)]
     json: bool,
@@ -69,6 +72,11 @@ fn main() -> ExitCode {
 fn go(options: &Options) -> Result<ExitCode, String> {
     let plugin = Plugin::from_file(module_path()).map_err(|error| error.to_string())?;
     if let Some(plan) = one(options)? {
+        if let Some(file) = &options.write {
+            let text = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;
+            std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         return show(options, &plugin, &plan);
     }
     let (next, stop) = (AtomicU64::new(options.first), AtomicBool::new(false));
