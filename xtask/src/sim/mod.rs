@@ -42,7 +42,7 @@ pub fn main(args: &Args) -> Result<Verdict> {
 /// The program, built.
 pub fn command(release: bool) -> Result<Command> {
     let mut build = cargo();
-    build.arg("build").args(NATIVE).args(["--bin", "larder-sim"]);
+    build.arg("build").arg("--quiet").args(NATIVE).args(["--bin", "larder-sim"]);
     if release {
         build.arg("--release");
     }

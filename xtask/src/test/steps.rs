@@ -36,6 +36,7 @@ pub fn take(run: &mut Run<'_>, name: StepName, versions: &[Option<String>]) {
         StepName::Unit => unit(run),
         StepName::Wasm => in_wasm(run),
         StepName::Host => host(run),
+        StepName::Sim => simulated(run),
         StepName::Dashboard => dashboard(run),
         StepName::Deploy => of_xtask(run, "deploy", &["deploy"]),
         StepName::Package => {
@@ -133,6 +134,17 @@ fn dashboard(run: &mut Run<'_>) -> Result<()> {
         command.env("LARDER_BIN", paths::target().join("debug/larder"));
         run.command("dashboard", Kind::NodeTests, &mut command);
     }
+    Ok(())
+}
+
+/// The first seeds are a test's (host-tests/tests/simulation.rs); this goes on from there.
+fn simulated(run: &mut Run<'_>) -> Result<()> {
+    let modules = modules(run)?;
+    let mut command = crate::sim::command(false)?;
+    command.args(["--first", "61", "--seeds", "1000000", "--seconds", "120", "--keep"]);
+    command.arg(paths::scratch("sim"));
+    modules.tell(&mut command);
+    run.command("sim", Kind::Check, &mut command);
     Ok(())
 }
 
