@@ -100,7 +100,15 @@ fn questions<'a>(question: &Question<'_>, case: &Case) -> Vec<Asked<'a>> {
                 400.. => format!("the policy gives {status} a lifetime"),
                 _ => format!("{status} may be stored"),
             },
-            no: format!("{status} is an error, and errors are stored only where the policy names them"),
+            no: if unkeyed::is_about_the_request(status)
+                && rules.status_ttl.iter().any(|(named, _)| named.matches(status))
+            {
+                format!(
+                    "{status} is about the request, and its hundred does not name it: \"status_ttl\" has to name it itself"
+                )
+            } else {
+                format!("{status} is an error, and errors are stored only where the policy names them")
+            },
             because: if status >= 400 { vec![of("status_ttl")] } else { vec![Because::Rfc("RFC 9111 3")] },
             told: true,
         },
