@@ -5,7 +5,7 @@
 use super::freshness;
 use super::identity::Identity;
 use super::lifetime::{self, Lifetime};
-use super::unkeyed;
+use super::{disguise, unkeyed};
 use crate::decide::age::Times;
 use crate::decide::vary as vary_rule;
 use crate::field::cache_control::CacheControl;
@@ -55,6 +55,8 @@ pub enum NotStored {
     UnkeyedInput,
     /// CORS headers for one origin without `Vary: Origin`.
     UnkeyedOrigin,
+    /// A page where a file of another kind was asked for.
+    PageForFile,
     /// Neither a lifetime nor anything to validate with, or a status that is not stored without a lifetime.
     NoLifetime,
     /// A field value with CR, LF or NUL.
@@ -89,6 +91,7 @@ impl NotStored {
             Self::VaryNotAllowed => "vary-not-allowed",
             Self::UnkeyedInput => "unkeyed-input",
             Self::UnkeyedOrigin => "unkeyed-origin",
+            Self::PageForFile => "page-for-file",
             Self::NoLifetime => "no-lifetime",
             Self::Unclean => "unclean-field",
             Self::TooLarge => "too-large",
@@ -177,6 +180,9 @@ pub fn storable(c: &Candidate<'_>) -> Result<Lifetime, NotStored> {
             return Err(NotStored::Private);
         }
         identity_allows(c)?;
+        if disguise::is_page_for_file(c.request, &c.response.fields) {
+            return Err(NotStored::PageForFile);
+        }
     }
     input_is_keyed(c)?;
     if !c.response.fields.iter().all(|line| hop::is_clean(&line.value)) {

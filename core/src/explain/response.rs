@@ -174,6 +174,14 @@ fn questions<'a>(question: &Question<'_>, case: &Case) -> Vec<Asked<'a>> {
             told: response.fields.has("set-cookie"),
         },
         identity_asked(question, case, identity),
+        Asked {
+            reasons: &[NotStored::PageForFile],
+            about: "page-for-file",
+            yes: String::new(),
+            no: "the response is a page, and the path has the name of a file that is none".to_owned(),
+            because: vec![Because::Larder("what a path's name does not promise is not kept under it")],
+            told: false,
+        },
         vary_asked(question, case),
         Asked {
             reasons: &[NotStored::UnkeyedOrigin],
