@@ -181,7 +181,10 @@ pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVar
     let kept_query = head.query().and_then(|query| kept_query(rules, query));
     let forward_target = forwarded_target(head, kept_query.as_deref());
     let keyed_query: Option<Cow<'_, str>> = match (&kept_query, no_vary_search) {
-        (Some(query), Some(rule)) => Some(rule.apply(query)).filter(|left| !left.is_empty()).map(Cow::Owned),
+        // What some read as `&` may hide a parameter that matters behind one that does not.
+        (Some(query), Some(rule)) if !query.contains([';', '?']) => {
+            Some(rule.apply(query)).filter(|left| !left.is_empty()).map(Cow::Owned)
+        }
         (query, _) => query.as_deref().map(Cow::Borrowed),
     };
 
@@ -214,6 +217,9 @@ pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVar
         parts.push_named(b'h', name, value.as_deref());
         covers.push(name.clone());
     }
+    if let Some(proto) = pretended_scheme(&scheme, head) {
+        parts.push_named(b'f', FORWARDED_PROTO, Some(&proto));
+    }
     if !rules.cookies.is_empty() || !rules.user.is_empty() {
         push_cookies_and_user(rules, head, &mut parts);
     }
@@ -227,6 +233,17 @@ pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVar
         covers,
         names_user: names_user(rules, head),
     }
+}
+
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// What a request says of its scheme to the application, where that is another one than the key has. A proxy in front sends it
+/// with each request, so it is told apart and not refused.
+fn pretended_scheme(scheme: &str, head: &RequestHead) -> Option<Vec<u8>> {
+    let mut lines = head.fields.all(FORWARDED_PROTO);
+    let first = lines.next()?;
+    let agrees = first.eq_ignore_ascii_case(scheme.as_bytes()) && lines.next().is_none();
+    if agrees { None } else { head.fields.joined(FORWARDED_PROTO) }
 }
 
 fn push_cookies_and_user(rules: &KeyRules, head: &RequestHead, parts: &mut Parts) {
@@ -424,6 +441,28 @@ mod tests {
         let none = KeyRules { query: QueryRule::None, ..rules() };
         assert_eq!(keyed(&none, &head("h", "/p?x", &[]), None).forward_target.as_deref(), Some("/p"));
         assert_eq!(keyed(&rules(), &head("h", "/p?x", &[]), None).forward_target, None);
+    }
+
+    #[test]
+    fn a_scheme_that_is_pretended_to_the_application_is_another_key() {
+        let plain = keyed(&rules(), &head("h", "/", &[]), None);
+        let agrees = keyed(&rules(), &head("h", "/", &[("x-forwarded-proto", "HTTP")]), None);
+        let other = keyed(&rules(), &head("h", "/", &[("x-forwarded-proto", "https")]), None);
+        let both =
+            keyed(&rules(), &head("h", "/", &[("x-forwarded-proto", "http"), ("x-forwarded-proto", "https")]), None);
+        assert_eq!(plain.key, agrees.key);
+        assert!(plain.key != other.key && plain.key != both.key && other.key != both.key);
+        assert_eq!((other.url(), other.url_part()), (plain.url(), plain.url_part()), "purges speak of both");
+    }
+
+    #[test]
+    fn what_no_vary_search_leaves_out_hides_no_other_parameter() {
+        let rule = NoVarySearch::parse(b"params=(\"utm\")").expect("a rule");
+        let key = |target| keyed(&rules(), &head("h", target, &[]), Some(&rule)).key;
+        assert_eq!(key("/p?id=1&utm=x"), key("/p?id=1"));
+        for cloaked in ["/p?id=1&utm=x;id=2", "/p?id=1&utm=x?id=2"] {
+            assert_ne!(key(cloaked), key("/p?id=1"), "{cloaked}");
+        }
     }
 
     #[test]

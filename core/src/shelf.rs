@@ -259,6 +259,30 @@ mod tests {
         assert!(shelf.len() > 50, "{} keys kept", shelf.len());
     }
 
+    /// Web cache overflow: made-up queries that nobody asks for twice push each other out, not what is asked for again and again.
+    #[test]
+    fn what_is_asked_for_again_stays_under_a_flood_of_keys_that_are_asked_for_once() {
+        const HOT: u32 = 40;
+        for seed in 0..8 {
+            let mut shelf = Shelf::new(256 * 1024, seed);
+            for n in 0..HOT {
+                shelf.insert(&key(n), variant(None, 1000), 4);
+            }
+            for _ in 0..2 {
+                assert_eq!((0..HOT).filter(|n| found(&shelf, *n, "en")).count(), HOT as usize);
+            }
+            // Ten times what fits, without anybody asking for what is hot meanwhile.
+            for n in 0..2000 {
+                let once = key(1_000_000 + n);
+                if matches!(shelf.lookup(&once, &fields(&[])), Lookup::Absent) {
+                    shelf.insert(&once, variant(None, 1000), 4);
+                }
+            }
+            let left = (0..HOT).filter(|n| found(&shelf, *n, "en")).count();
+            assert_eq!(left, HOT as usize, "seed {seed}");
+        }
+    }
+
     #[test]
     fn what_a_host_makes_of_heads_counts() {
         let (mut plain, mut made) = (Shelf::new(1 << 20, 7), Shelf::with_made_heads(1 << 20, 7, 100));

@@ -30,6 +30,10 @@ const NOT_STORED: Record<string, Reason> = {
     why: "An error status that the policy does not name.",
     change: "To keep it for a moment, name it: `status_ttl: {\"404\": \"10s\"}`.",
   },
+  "page-for-file": {
+    why: "A page where the path has the name of a file, such as an application's start page for what is not there.",
+    change: "Have the origin answer 404, or send the Content-Type of the file.",
+  },
   "odd-request": {
     why: "An error in answer to an odd request, which must not reach others.",
     change: "Nothing, unless ordinary clients send such requests: very long fields, strange characters.",

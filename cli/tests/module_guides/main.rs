@@ -5,6 +5,7 @@
 //! module, else it is `larder.wasm` in the workspace's target folder; `LARDER_SHOP_API` the shop API's program, else it is `shop-api` beside
 //! the `larder` under test.
 
+mod attacks;
 mod fences;
 mod place;
 mod session;
@@ -17,7 +18,7 @@ use place::{Place, root};
 use session::Session;
 
 /// Pages that are no guides: what they are about is looked up in them and not done.
-const REFERENCES: [&str; 3] = ["README.md", "analytics.md", "origin.md"];
+const REFERENCES: [&str; 4] = ["README.md", "analytics.md", "origin.md", "security.md"];
 
 fn guides() -> Vec<PathBuf> {
     let wanted = std::env::var("GUIDE").unwrap_or_default();

@@ -5,6 +5,7 @@ pub mod age;
 pub mod ahead;
 pub mod client;
 pub mod conditional;
+pub mod disguise;
 pub mod freshen;
 pub mod freshness;
 pub mod head;

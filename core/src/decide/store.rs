@@ -5,7 +5,7 @@
 use super::freshness;
 use super::identity::Identity;
 use super::lifetime::{self, Lifetime};
-use super::unkeyed;
+use super::{disguise, unkeyed};
 use crate::decide::age::Times;
 use crate::decide::vary as vary_rule;
 use crate::field::cache_control::CacheControl;
@@ -13,7 +13,7 @@ use crate::field::hop;
 use crate::field::range::{self, RangeRequest};
 use crate::field::vary::{self, Vary};
 use crate::fields::{Fields, RequestHead, ResponseHead, Source};
-use crate::policy::rules::{Rules, SetCookieRule};
+use crate::policy::rules::{Rules, SetCookieRule, StatusPattern};
 use crate::time::Seconds;
 
 /// Why a response was not stored.
@@ -55,6 +55,8 @@ pub enum NotStored {
     UnkeyedInput,
     /// CORS headers for one origin without `Vary: Origin`.
     UnkeyedOrigin,
+    /// A page where a file of another kind was asked for.
+    PageForFile,
     /// Neither a lifetime nor anything to validate with, or a status that is not stored without a lifetime.
     NoLifetime,
     /// A field value with CR, LF or NUL.
@@ -89,6 +91,7 @@ impl NotStored {
             Self::VaryNotAllowed => "vary-not-allowed",
             Self::UnkeyedInput => "unkeyed-input",
             Self::UnkeyedOrigin => "unkeyed-origin",
+            Self::PageForFile => "page-for-file",
             Self::NoLifetime => "no-lifetime",
             Self::Unclean => "unclean-field",
             Self::TooLarge => "too-large",
@@ -156,6 +159,11 @@ pub fn storable(c: &Candidate<'_>) -> Result<Lifetime, NotStored> {
     if status >= 400 && unkeyed::is_odd(c.request) {
         return Err(NotStored::OddRequest);
     }
+    // No list of odd fields is whole: what any value may provoke is for others only where the policy means this very error, or
+    // the origin says for how long.
+    if unkeyed::is_about_the_request(status) && !is_meant(c) {
+        return Err(NotStored::Error);
+    }
     // RFC 9111 5.2.2.3: must-understand limits storing to understood statuses, and then no-store is ignored.
     let understood = freshness::is_understood(status);
     if directives.must_understand && !understood {
@@ -172,6 +180,9 @@ pub fn storable(c: &Candidate<'_>) -> Result<Lifetime, NotStored> {
             return Err(NotStored::Private);
         }
         identity_allows(c)?;
+        if disguise::is_page_for_file(c.request, &c.response.fields) {
+            return Err(NotStored::PageForFile);
+        }
     }
     input_is_keyed(c)?;
     if !c.response.fields.iter().all(|line| hop::is_clean(&line.value)) {
@@ -193,6 +204,13 @@ pub fn storable(c: &Candidate<'_>) -> Result<Lifetime, NotStored> {
         return Err(NotStored::NoLifetime);
     }
     Ok(lifetime)
+}
+
+/// Whether an error is one that is to be stored: named as such, and not with its hundred, or with a lifetime of its own.
+fn is_meant(c: &Candidate<'_>) -> bool {
+    let named = |(pattern, _): &(StatusPattern, _)| *pattern == StatusPattern::Exact(c.response.status);
+    c.rules.status_ttl.iter().any(named)
+        || freshness::explicit_lifetime(c.directives, &c.response.fields, c.times).is_some()
 }
 
 /// RFC 9110 14.4: `Content-Range` means nothing on other statuses than 206. Where it reads as one all the same, the origin may
@@ -323,6 +341,7 @@ mod tests {
             ("304", response(304, &[fresh]), Err(NotStored::Partial)),
             ("302 with a lifetime", response(302, &[fresh]), Ok(())),
             ("404, named", response(404, &[fresh]), Ok(())),
+            ("400, not named", response(400, &[fresh]), Err(NotStored::Error)),
             ("410, not named", response(410, &[fresh]), Err(NotStored::Error)),
             ("500, not named", response(500, &[fresh]), Err(NotStored::Error)),
             ("set-cookie", response(200, &[fresh, ("set-cookie", "a=b")]), Err(NotStored::SetCookie)),
@@ -424,6 +443,22 @@ mod tests {
         let odd = get("/x", &[("x-big", &"a".repeat(5000))]);
         let error = response(404, &[("cache-control", "max-age=60")]);
         assert_eq!(check(r#""status_ttl":{"404":"10s"}"#, &odd, &error), Err(NotStored::OddRequest));
+    }
+
+    #[test]
+    fn a_hundred_does_not_name_errors_that_are_about_the_request() {
+        let all = r#""ttl":"60s","status_ttl":{"4xx":"10s","403":"5s"}"#;
+        for (status, fields, want) in [
+            (404, &[][..], Ok(())),
+            (410, &[], Ok(())),
+            (403, &[], Ok(())),
+            (400, &[], Err(NotStored::Error)),
+            (406, &[], Err(NotStored::Error)),
+            (431, &[], Err(NotStored::Error)),
+            (400, &[("cache-control", "max-age=60")], Ok(())),
+        ] {
+            assert_eq!(check(all, &get("/x", &[]), &response(status, fields)), want, "{status} {fields:?}");
+        }
     }
 
     #[test]

@@ -8,24 +8,31 @@ use crate::field::hop;
 use crate::fields::RequestHead;
 
 /// Fields by which clients pretend another host, scheme, path or method.
-const PRETENDING: [&str; 18] = [
+const PRETENDING: [&str; 25] = [
     "forwarded",
+    "front-end-https",
     "x-forwarded-host",
     "x-forwarded-port",
     "x-forwarded-prefix",
+    "x-forwarded-protocol",
     "x-forwarded-scheme",
     "x-forwarded-server",
     "x-forwarded-path",
     "x-forwarded-ssl",
+    "x-forwarded-uri",
     "x-host",
+    "x-host-override",
     "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
     "x-original-host",
     "x-original-url",
+    "x-original-forwarded-host",
+    "x-proxy-url",
     "x-rewrite-url",
     "x-original-uri",
+    "x-scheme",
     "x-url-scheme",
 ];
 
@@ -56,6 +63,12 @@ pub fn is_odd(request: &RequestHead) -> bool {
                 || !hop::is_clean(&line.value)
                 || line.value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f)
         })
+}
+
+/// Whether an error is about how a resource was asked for, or by whom, rather than about the resource (RFC 9110 15.5, RFC 6585):
+/// a value that a server refuses, of whatever field, provokes it. Those that the method and the target alone decide are not meant.
+pub const fn is_about_the_request(status: u16) -> bool {
+    matches!(status, 400..=403 | 406..=408 | 411..=413 | 415..=417 | 421 | 422 | 425 | 426 | 428 | 429 | 431)
 }
 
 #[cfg(test)]

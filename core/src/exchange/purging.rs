@@ -59,7 +59,9 @@ impl Exchange {
         let mode = if request.fields.first("soft-purge") == Some(b"1") { Mode::Soft } else { Mode::Hard };
         let named = surrogate::tags(&request.fields, &["surrogate-key".to_owned()]);
         let scopes: Vec<Scope> = match request.fields.has("surrogate-key") {
-            true if named.refused || named.tags.is_empty() => return refused(400, "Surrogate-Key lists no tags\n"),
+            true if named.refused || named.tags.is_empty() => {
+                return refused(400, "Surrogate-Key lists no tags, or too many\n");
+            }
             true => named.tags.into_iter().map(Scope::Tag).collect(),
             false => {
                 let scheme = request.scheme.to_ascii_lowercase();

@@ -159,6 +159,11 @@ impl Exchange {
             response: &head,
             directives: &directives,
             times: &times,
+        })
+        // Told by the head already, so that nobody waits for what will not be stored.
+        .and_then(|lifetime| {
+            let asked = &fetch.asked;
+            storing::tags(&asked.params, &rules, &head.fields, &asked.keyed).map(|_| lifetime)
         });
         let key = fetch.asked.keyed.key.clone();
         match stored {

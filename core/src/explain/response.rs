@@ -100,7 +100,15 @@ fn questions<'a>(question: &Question<'_>, case: &Case) -> Vec<Asked<'a>> {
                 400.. => format!("the policy gives {status} a lifetime"),
                 _ => format!("{status} may be stored"),
             },
-            no: format!("{status} is an error, and errors are stored only where the policy names them"),
+            no: if unkeyed::is_about_the_request(status)
+                && rules.status_ttl.iter().any(|(named, _)| named.matches(status))
+            {
+                format!(
+                    "{status} is about the request, and its hundred does not name it: \"status_ttl\" has to name it itself"
+                )
+            } else {
+                format!("{status} is an error, and errors are stored only where the policy names them")
+            },
             because: if status >= 400 { vec![of("status_ttl")] } else { vec![Because::Rfc("RFC 9111 3")] },
             told: true,
         },
@@ -166,6 +174,14 @@ fn questions<'a>(question: &Question<'_>, case: &Case) -> Vec<Asked<'a>> {
             told: response.fields.has("set-cookie"),
         },
         identity_asked(question, case, identity),
+        Asked {
+            reasons: &[NotStored::PageForFile],
+            about: "page-for-file",
+            yes: String::new(),
+            no: "the response is a page, and the path has the name of a file that is none".to_owned(),
+            because: vec![Because::Larder("what a path's name does not promise is not kept under it")],
+            told: false,
+        },
         vary_asked(question, case),
         Asked {
             reasons: &[NotStored::UnkeyedOrigin],

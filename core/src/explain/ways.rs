@@ -263,6 +263,9 @@ fn not_stored(list: &mut List<'_>, reason: NotStored) {
             list.request(&format!("had no {name}"), |case| case.request.fields.remove(&name));
             list.policy(&format!("\"key.headers\" had \"{name}\""), |case| case.rules.key.headers.push(name.clone()));
         }
+        NotStored::PageForFile => list.response("were no page, or its Content-Type that of the file", |case| {
+            case.response.fields.remove("content-type");
+        }),
         NotStored::UnkeyedOrigin => {
             list.response("said \"Vary: Origin\"", |case| case.response.fields.add("vary", "origin"));
             list.response("said \"Access-Control-Allow-Origin: *\"", |case| {

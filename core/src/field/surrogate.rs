@@ -9,12 +9,15 @@ use crate::fields::Fields;
 /// The longest tag that is kept, in bytes.
 pub const TAG_BYTES_MAX: usize = 256;
 
+/// The most that a policy lets an entry have; of more, the rest is not even looked at.
+const TAGS_MAX: usize = 256;
+
 /// Tags read from a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags {
     /// Each once, in order of arrival.
     pub tags: Vec<String>,
-    /// Whether there was one that cannot be kept: too long, not UTF-8, with control characters, or in a field that is
+    /// Whether there was one that cannot be kept: one too many, too long, not UTF-8, with control characters, or in a field that is
     /// malformed.
     pub refused: bool,
 }
@@ -48,13 +51,16 @@ pub fn joined(tags: &[String]) -> Vec<u8> {
 
 impl Tags {
     fn add(&mut self, tag: &[u8]) {
-        if tag.is_empty() {
+        if tag.is_empty() || (self.refused && self.tags.len() >= TAGS_MAX) {
             return;
         }
         match std::str::from_utf8(tag) {
             Ok(tag) if tag.len() <= TAG_BYTES_MAX && !tag.chars().any(char::is_control) => {
                 if !self.tags.iter().any(|kept| kept == tag) {
-                    self.tags.push(tag.to_owned());
+                    match self.tags.len() {
+                        TAGS_MAX.. => self.refused = true,
+                        _ => self.tags.push(tag.to_owned()),
+                    }
                 }
             }
             _ => self.refused = true,
@@ -106,6 +112,17 @@ mod tests {
         let mut fields = Fields::new();
         fields.add("cache-tag", b"a,\xff".to_vec());
         assert_eq!(tags(&fields, &names()), Tags { tags: list(&["a"]), refused: true });
+    }
+
+    #[test]
+    fn of_too_many_tags_the_rest_is_not_looked_at() {
+        let many = (0..20_000).map(|n| format!("t{n}")).collect::<Vec<_>>();
+        let read = |tags: &[String]| {
+            super::tags(&Fields::from_pairs([("surrogate-key".to_owned(), tags.join(" ").into_bytes())]), &names())
+        };
+        assert!(!read(&many[..TAGS_MAX]).refused);
+        let read = read(&many);
+        assert!(read.refused && read.tags.len() == TAGS_MAX);
     }
 
     fn list(tags: &[&str]) -> Vec<String> {

@@ -4,6 +4,7 @@ mod admin;
 mod analytics;
 mod dashboard;
 mod fills;
+mod framing;
 mod hostile;
 mod limits;
 mod log;

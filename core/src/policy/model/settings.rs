@@ -17,6 +17,7 @@ object! {
         /// the origin says. Default: `"respect"`.
         pub ttl: TtlSetting = "ttl",
         /// Lifetimes by status, such as `"404": "10s"` or `"5xx": "never"`; an exact status wins over its hundred.
+        /// `"4xx"` does not mean errors that a request's fields can provoke, such as 400 and 403, unless the response gives a lifetime.
         pub status_ttl: Named<StatusPattern, TtlSetting> = "status_ttl",
         /// Lifetimes guessed from `Last-Modified` where the origin gives none. Default: `"off"`.
         pub heuristic: HeuristicSetting = "heuristic",
