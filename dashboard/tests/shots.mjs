@@ -32,7 +32,7 @@ const POLICY = {
 const changed = (more) => ({ ...POLICY, routes: POLICY.routes.map((route) => ({ ...route, ...more[route.name] })) });
 const WARM = {
   products: { warm: [{ url: "/v1/products", every: "15s" }] },
-  product: { warm: [0, 1, 2].map((id) => ({ url: `/v1/products/${id}`, every: "45s" })) },
+  product: { warm: [0, 1, 150, 151].map((id) => ({ url: `/v1/products/${id}`, every: "45s" })) },
   assets: { warm: [{ url: "/assets/app-1.js", every: "10m" }] },
 };
 
