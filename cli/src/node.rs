@@ -230,7 +230,6 @@ fn warming(
         anyhow::ensure!(sites.is_empty() && rate.is_none(), "nothing is warmed without --warm-via");
         return Ok(None);
     };
-    anyhow::ensure!(!policies.is_empty(), "--warm-via warms what policies name: give --policy");
     let mut schedule = Schedule::of(via, policies.iter().cloned().map(Arc::new).collect());
     schedule.sites = sites;
     if let Some(rate) = rate {

@@ -134,6 +134,8 @@ export interface Stats {
   };
   log: { kind: string; id: string; sequence: number };
   workers: Worker[];
+  /** Whether the node was told to warm. */
+  warms: boolean;
 }
 
 /** A version of a policy. */
@@ -145,27 +147,80 @@ export interface Version {
   comment: string;
 }
 
+/** A version in force or in the shadow, and since when. */
+export interface VersionInForce extends Version {
+  since_ms: number;
+}
+
 /** What of `GET /v1/policies` is shown. */
 export interface Policy {
   name: string;
+  /** 0 where workers would take up a policy of this name, and none was pushed. */
   generation: number;
-  active: Version | null;
-  shadow: Version | null;
+  active: VersionInForce | null;
+  shadow: VersionInForce | null;
+  /** A text in use is gone: workers keep what they have. */
+  damaged: boolean;
+  /** The newest first. */
   versions: Version[];
-  workers: { current: number; behind: number; refused: number };
+  workers: { current: number; behind: number; refused: number; silent: number };
 }
 
+export interface ShadowSide {
+  requests: number;
+  hits: number;
+  hit_ratio: number | null;
+  bypassed: number;
+  store_bytes: number;
+}
+
+export interface ShadowSides {
+  active: ShadowSide;
+  shadow: ShadowSide;
+  /** How often the shadow would have answered otherwise, by reason. */
+  differs: Record<string, number>;
+}
+
+/** What of `GET /v1/policies/{name}/shadow` is shown. */
+export interface ShadowReport {
+  name: string;
+  from_ms: number;
+  until_ms: number;
+  safe: boolean;
+  totals: ShadowSides;
+  routes: ({ route: string } & ShadowSides)[];
+  routes_left_off: number;
+}
+
+/** What came of a change of a policy. */
+export interface Pushed {
+  name: string;
+  version: number | null;
+  unchanged: boolean;
+  /** What the linter says. */
+  warnings?: { text: string }[];
+}
+
+/** A request that warms, and what came of it the last time. */
 export interface Warmed {
   url: string;
-  last: { at_ms: number; outcome: "warmed" | "fresh" | "not_stored" | "failed"; detail: string } | null;
-  next_ms: number | null;
+  headers: [string, string][];
+  route: string | null;
+  every_s: number | null;
+  last: { at_ms: number; outcome: "warmed" | "fresh" | "not_stored" | "failed"; reason: string | null } | null;
+  next_ms: number;
 }
 
-/** `GET /v1/warming` */
+/** What of `GET /v1/warming` is shown. */
 export interface Warming {
-  state: "idle" | "running" | "standby" | "off";
-  holder: string | null;
-  urls: Warmed[];
+  via: string;
+  /** Who warms: this node, another one by its name, or nobody can say for this reason. */
+  holder: { state: "here" } | { state: "elsewhere" | "unknown"; name: string };
+  running: boolean;
+  total: number;
+  requests: Warmed[];
+  refused_in_all: number;
+  refused: { url: string; why: string }[];
 }
 
 export interface Purged {
@@ -184,6 +239,8 @@ export class ApiError extends Error {
   constructor(
     readonly status: number,
     detail: string,
+    /** Each with its place, where a policy has errors. */
+    readonly errors: readonly string[] = [],
   ) {
     super(detail);
   }
@@ -216,12 +273,17 @@ export class Api {
     return said?.policies ?? null;
   }
 
-  /** Nothing where the node does not warm. */
+  /** Nothing where it has no shadow any more. */
+  shadow(policy: string, signal: AbortSignal): Promise<ShadowReport | null> {
+    return this.some(`policies/${encodeURIComponent(policy)}/shadow`, signal);
+  }
+
+  /** Nothing where whoever has this token is not to know. */
   warming(signal: AbortSignal): Promise<Warming | null> {
     return this.some<Warming>("warming", signal);
   }
 
-  push(text: string, shadow: boolean, comment: string, token: string): Promise<unknown> {
+  push(text: string, shadow: boolean, comment: string, token: string): Promise<Pushed> {
     const query = new URLSearchParams();
     if (shadow) {
       query.set("shadow", "true");
@@ -238,8 +300,18 @@ export class Api {
     return this.ask(`policies/${encodeURIComponent(policy)}/rollback`, { method: "POST", headers, body: JSON.stringify({ to }) }, token);
   }
 
-  warm(token: string): Promise<unknown> {
-    return this.ask("warming", { method: "POST" }, token);
+  promote(policy: string, token: string): Promise<unknown> {
+    return this.ask(`policies/${encodeURIComponent(policy)}/promote`, { method: "POST" }, token);
+  }
+
+  endShadow(policy: string, token: string): Promise<unknown> {
+    return this.ask(`policies/${encodeURIComponent(policy)}/shadow`, { method: "DELETE" }, token);
+  }
+
+  /** Says for how many requests it was asked. */
+  warm(token: string): Promise<{ requests: number }> {
+    const headers = { "content-type": "application/json" };
+    return this.ask("warming", { method: "POST", headers, body: "{}" }, token);
   }
 
   private async some<T>(path: string, signal: AbortSignal): Promise<T | null> {
@@ -281,9 +353,17 @@ export class Api {
     if (!response.ok) {
       const problem: unknown = await response.json().catch(() => null);
       const detail = typeof problem === "object" && problem !== null && "detail" in problem ? String(problem.detail) : response.statusText;
-      throw new ApiError(response.status, detail);
+      throw new ApiError(response.status, detail, located(problem));
     }
     const text = await response.text();
     return (text === "" ? null : JSON.parse(text)) as T;
   }
+}
+
+function located(problem: unknown): string[] {
+  if (typeof problem !== "object" || problem === null || !("errors" in problem) || !Array.isArray(problem.errors)) {
+    return [];
+  }
+  const text = (error: unknown): string => (typeof error === "object" && error !== null && "text" in error ? String(error.text) : String(error));
+  return problem.errors.map(text);
 }

@@ -25,6 +25,8 @@ import { applyTheme, chosen, theme } from "./state";
 const EVERY_MS = { "10m": 1000, "1h": 2000, "6h": 5000, "1d": 10_000, "7d": 30_000, "30d": 30_000 };
 const STATS_EVERY_MS = 2000;
 const OPERATIONS_EVERY_MS = 5000;
+/** Shadows whose reports are asked for: each may cost the node some milliseconds. */
+const REPORTS_MAX = 5;
 const RETRY_MS_MAX = 15_000;
 
 class Page {
@@ -52,8 +54,6 @@ class Page {
   private stats: Stats | null = null;
   private shownAt: number | null = null;
   private operatedAt = Number.NEGATIVE_INFINITY;
-  /** What the node has said that it has not: it is not asked again. */
-  private readonly without = new Set<"policies" | "warming">();
 
   constructor(root: HTMLElement) {
     const happened = h("section", { id: "happened", "aria-labelledby": "happened-title" }, h("h2", { id: "happened-title" }, "What happened"), h("div", { class: "beside" }, this.events.element, this.purge.element));
@@ -147,26 +147,20 @@ class Page {
     }
   }
 
-  /** Asks for policies and warming, where the node has them. */
+  /** Asks for policies, what is told of their shadows, and warming where the node does that. */
   private operate(): void {
     this.operatedAt = performance.now();
     const limit = AbortSignal.timeout(OPERATIONS_EVERY_MS);
-    const ask = async <T>(name: "policies" | "warming", asked: Promise<T | null>, update: (said: T | null) => void): Promise<void> => {
-      try {
-        const said = await asked;
-        if (said === null) {
-          this.without.add(name);
-        }
-        update(said);
-      } catch {
-        // What is shown stays, until the node answers again.
-      }
+    const policies = async (): Promise<void> => {
+      const policies = await this.api.policies(limit);
+      const shadows = (policies ?? []).filter(({ shadow }) => shadow !== null).slice(0, REPORTS_MAX);
+      const reports = await Promise.all(shadows.map(async ({ name }) => [name, await this.api.shadow(name, limit)] as const));
+      this.policies.update(policies, new Map(reports));
     };
-    if (!this.without.has("policies")) {
-      void ask("policies", this.api.policies(limit), (policies) => this.policies.update(policies));
-    }
-    if (!this.without.has("warming")) {
-      void ask("warming", this.api.warming(limit), (warming) => this.warming.update(warming));
+    const warming = async (): Promise<void> => this.warming.update(this.stats?.warms ? await this.api.warming(limit) : null);
+    for (const ask of [policies, warming]) {
+      // What is shown stays, until the node answers again.
+      ask().catch(() => undefined);
     }
   }
 

@@ -6,8 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { axe, browser as launch, NARROW, open, overflow, shows, WIDE } from "./support/browser.mjs";
-import { expected, keys, LATENCY, POLICY, rows } from "./support/load.mjs";
-import { larder, Node, PATIENCE_MS } from "./support/node.mjs";
+import { expected, keys, LATENCY, POLICY } from "./support/load.mjs";
+import { Node } from "./support/node.mjs";
+import { closed, reported, token, until, withNode } from "./support/steps.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "larder-dashboard-"));
 const policy = join(folder, "shop.json");
@@ -24,34 +25,6 @@ after(async () => {
 
 const whole = new Intl.NumberFormat("en");
 const percent = (ratio) => `${(ratio * 100).toFixed(1)} %`;
-
-/** Starts a node, does something with it, and ends it. */
-async function withNode(options, use) {
-  const node = await Node.start(...options);
-  try {
-    await use(node);
-  } finally {
-    await node.stop();
-  }
-}
-
-/** Closes a page on which nothing went wrong, and which asked nobody but the node. */
-async function closed(page, node, allowed = []) {
-  // Chromium says of every 404 that it is one; these are what the page learns by that a node has neither policies nor warming.
-  const errors = page.errors.filter((error) => !allowed.some((known) => known.test(error)) && !/\/v1\/(policies|warming) .*status of 404/.test(error));
-  assert.deepEqual(errors, []);
-  assert.deepEqual([...page.asked], [node.admin]);
-  await page.context().close();
-}
-
-async function reported(node, rounds) {
-  for (let round = 0; round < rounds; round += 1) {
-    // Two workers, whose numbers are added up.
-    const all = rows();
-    await node.report("worker-1", all.filter((_, index) => index % 2 === 0), [["larder_l1_bytes", 3 << 20], ["larder_l1_keys", 40]], keys());
-    await node.report("worker-2", all.filter((_, index) => index % 2 === 1), [["larder_l1_bytes", 1 << 20], ["larder_l1_keys", 2]]);
-  }
-}
 
 describe("figures", () => {
   test("are those of the API, and those that were reported", async () => {
@@ -273,7 +246,7 @@ describe("purging from the page", () => {
       await page.getByRole("button", { name: "Purge", exact: true }).click();
       await shows(page, "#happened .result", /^Not allowed: the token of eye has not the scope purge/);
 
-      await page.getByLabel("Token with the scope purge").fill(purges.token);
+      await page.locator("#purge-token").fill(purges.token);
       await page.getByRole("button", { name: "Purge", exact: true }).click();
       await shows(page, "#happened .result", "Purged, number 1. Waiting for the workers …");
       // The worker hears of it.
@@ -310,122 +283,6 @@ describe("purging from the page", () => {
       await shows(page, "#happened .result", /^Not purged: .*\/no\/host/);
       assert.equal(await page.locator("#happened .result").getAttribute("data-state"), "bad");
       await closed(page, node, [/status of 400/]);
-    });
-  });
-});
-
-/** Answers as a node with policies and warming does: what was asked for goes to `asked`. */
-async function operated(page, asked) {
-  const version = (version, comment) => ({ version, sha256: "0".repeat(64), pushed_ms: Date.now() - 60_000, by: "ci", comment });
-  const policy = {
-    name: "shop",
-    generation: 7,
-    active: version(3, "longer for assets"),
-    shadow: version(4, ""),
-    versions: [version(4, ""), version(3, "longer for assets"), version(2, "first")],
-    workers: { current: 4, behind: 1, refused: 0 },
-  };
-  const warming = {
-    state: "standby",
-    holder: "127.0.0.1:9901",
-    urls: [
-      { url: "http://shop.example/", last: { at_ms: Date.now() - 5000, outcome: "warmed", detail: "" }, next_ms: Date.now() + 60_000 },
-      { url: "http://shop.example/gone", last: { at_ms: Date.now() - 5000, outcome: "failed", detail: "503" }, next_ms: null },
-    ],
-  };
-  // What happened is in the node's own answer.
-  await page.context().route(/\/v1\/analytics/, async (route) => {
-    const response = await route.fetch();
-    const said = await response.json();
-    const mark = (kind, what, who, seconds) => ({ at_ms: Math.floor(said.now_ms / 1000 - seconds) * 1000, kind, count: 1, soft: 0, what: [what], who });
-    said.marks.push(mark("policy", "shop: version 3", ["ci"], 9), mark("warm", "2 URLs", [], 5));
-    return route.fulfill({ response, json: said });
-  });
-  await page.context().route(/\/v1\/(policies|warming)/, async (route) => {
-    const request = route.request();
-    const { pathname, search } = new URL(request.url());
-    if (request.method() === "GET") {
-      return route.fulfill({ json: pathname.endsWith("policies") ? { policies: [policy] } : warming });
-    }
-    asked.push([request.method(), pathname + search, request.postData(), request.headers().authorization ?? null]);
-    if (pathname.endsWith("/rollback")) {
-      policy.active = policy.versions.find(({ version }) => version === JSON.parse(request.postData()).to);
-    }
-    if (request.postData()?.includes("wrong")) {
-      return route.fulfill({ status: 422, json: { detail: "line 1: no such field" } });
-    }
-    return route.fulfill({ status: 202, body: "" });
-  });
-}
-
-describe("policies and warming", () => {
-  test("are not there where the node has neither", async () => {
-    await withNode([], async (node) => {
-      const page = await open(browser, node);
-      await shows(page, ".live", "Live");
-      for (const section of ["#policies", "#warming"]) {
-        assert.equal(await page.locator(section).isVisible(), false);
-      }
-      await closed(page, node);
-    });
-  });
-
-  test("are shown, rolled back, pushed and begun", async () => {
-    await withNode([], async (node) => {
-      const asked = [];
-      const page = await open(browser, node, { prepare: (page) => operated(page, asked) });
-      await shows(page, ".policy-active", /^In force: version 3, .* by ci: longer for assets$/);
-      await shows(page, ".policy-shadow", /^Shadow: version 4, .* by ci$/);
-      await shows(page, "[data-policy=shop] .state", "4 workers up to date, 1 behind.");
-      await page.locator("[data-policy=shop] summary").click();
-      assert.deepEqual(await page.locator("[data-version]").evaluateAll((rows) => rows.map((row) => row.dataset.version)), ["4", "3", "2"]);
-      await page.getByLabel("Token with the scope policy").first().fill("secret");
-      const back = page.locator('[data-version="2"] button');
-      await back.click();
-      await shows(page, '[data-version="2"] button', "Yes, roll back to 2");
-      assert.deepEqual(asked, []);
-      await back.click();
-      await shows(page, "#policies .result", "Version 2 of shop is in force again.");
-      await shows(page, ".policy-active", /^In force: version 2/);
-      assert.deepEqual(asked.shift(), ["POST", "/v1/policies/shop/rollback", '{"to":2}', "Bearer secret"]);
-
-      await page.getByLabel("Policy as JSON").fill('{"wrong": 1}');
-      await page.getByRole("button", { name: "Push", exact: true }).click();
-      await shows(page, "#policies .result", "Not pushed: line 1: no such field");
-      asked.shift();
-      await page.getByLabel("From a file").setInputFiles(policy);
-      await page.getByLabel("Comment", { exact: true }).fill("a b");
-      await page.getByLabel("As a shadow: reported on, not acted on").check();
-      await page.getByRole("button", { name: "Push", exact: true }).click();
-      await shows(page, "#policies .result", /^Pushed as a shadow/);
-      assert.deepEqual(asked.shift(), ["POST", "/v1/policies?shadow=true&comment=a+b", JSON.stringify(POLICY), "Bearer secret"]);
-
-      await shows(page, "[data-figure=warming]", "Node 127.0.0.1:9901 warms; this one stands by. 2 URLs listed.");
-      assert.deepEqual(await page.locator("[data-warm] .state").allTextContents(), ["Failed: 503", "Warmed"]);
-      await page.getByRole("button", { name: "Warm now" }).click();
-      await shows(page, "#warming .result", "Begun.");
-      assert.deepEqual(asked.shift(), ["POST", "/v1/warming", null, null]);
-      const happened = (kind) => page.locator(`[data-mark=${kind}] td`).allTextContents();
-      assert.deepEqual(await happened("policy"), ["Policy changed", "shop: version 3", "ci"]);
-      assert.deepEqual(await happened("warm"), ["Warmed", "2 URLs", ""]);
-      // They are on the time axis, where the keys find them.
-      await reported(node, 1);
-      await page.getByRole("group", { name: /^Requests by outcome/ }).focus();
-      await until(async () => {
-        await page.keyboard.press("End");
-        for (let step = 0; step < 15; step += 1) {
-          if (/Policy changed: shop: version 3/.test(await page.locator("#chart-traffic .readout").textContent())) {
-            return true;
-          }
-          await page.keyboard.press("ArrowLeft");
-        }
-        return false;
-      });
-      assert.deepEqual(await axe(page), []);
-      await page.setViewportSize(NARROW);
-      await until(async () => (await overflow(page)) === 0);
-      assert.deepEqual(await axe(page), []);
-      await closed(page, node, [/status of 422/]);
     });
   });
 });
@@ -532,17 +389,3 @@ describe("everybody can read it", () => {
     });
   });
 });
-
-async function token(name, scope) {
-  const said = await larder("node", "token", "--name", name, "--scope", scope, "--json");
-  const { token, line, ...listed } = JSON.parse(said);
-  return { token, line: JSON.stringify(line ?? listed) };
-}
-
-async function until(holds) {
-  const deadline = Date.now() + PATIENCE_MS;
-  while (!(await holds())) {
-    assert.ok(Date.now() < deadline, "not in time");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

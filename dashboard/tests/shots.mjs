@@ -1,17 +1,16 @@
-// The pictures in docs/: a real proxy before a small origin reports to a real node, under a load of some minutes.
+// The pictures in docs/: a real Envoy before a small origin reports to a real node, under a load of some minutes, while things are done to it.
 //
-// npm run shots [-- MINUTES]
+// LARDER_ENVOY=… npm run shots [-- MINUTES]
 
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { browser as launch, NARROW, open, shows, WIDE } from "./support/browser.mjs";
-import { BIN, Node } from "./support/node.mjs";
+import { Envoy, freePort } from "./support/envoy.mjs";
+import { larder, Node } from "./support/node.mjs";
 
 const minutes = Number(process.argv[2] ?? 10);
 const docs = (name) => fileURLToPath(new URL(`../../docs/${name}.png`, import.meta.url));
@@ -19,8 +18,6 @@ const docs = (name) => fileURLToPath(new URL(`../../docs/${name}.png`, import.me
 const POLICY = {
   version: 1,
   name: "shop",
-  // The proxy itself adds these two, the same for every request here.
-  defaults: { key: { headers: ["forwarded", "x-forwarded-host"] } },
   classes: { catalog: { kind: "catalog", ttl: "60s", etag: "strong", stale: { while_revalidate: "10s", if_error: "1d" } } },
   routes: [
     { name: "product", path: "/v1/products/{id}", class: "catalog", tags: ["product:{id}"], target_hit_ratio: 0.9, invalidate: { tags: ["product:{id}"] } },
@@ -29,6 +26,14 @@ const POLICY = {
     { name: "assets", path: "/assets/{*rest}", class: "static", target_hit_ratio: 0.98 },
     { name: "account", path: "/v1/account", class: "personal" },
   ],
+};
+
+/** The same with what is wanted of some routes besides. */
+const changed = (more) => ({ ...POLICY, routes: POLICY.routes.map((route) => ({ ...route, ...more[route.name] })) });
+const WARM = {
+  products: { warm: [{ url: "/v1/products", every: "15s" }] },
+  product: { warm: [0, 1, 150, 151].map((id) => ({ url: `/v1/products/${id}`, every: "45s" })) },
+  assets: { warm: [{ url: "/assets/app-1.js", every: "10m" }] },
 };
 
 const origin = createServer((request, response) => {
@@ -47,22 +52,23 @@ origin.listen(0, "127.0.0.1");
 await once(origin, "listening");
 
 const folder = mkdtempSync(join(tmpdir(), "larder-shots-"));
-const policy = join(folder, "shop.json");
-writeFileSync(policy, JSON.stringify(POLICY));
-const node = await Node.start("--policy", policy, "--store", `disk:${folder}/store?bytes=64MiB&memory=16MiB`);
-const proxy = spawn(BIN, ["proxy", "--listen", "127.0.0.1:0", "--json", "--policy", policy, "--origin", `http://127.0.0.1:${origin.address().port}`, "--store", node.data], {
-  stdio: ["ignore", "pipe", "inherit"],
-});
+const file = (name, policy) => {
+  const path = join(folder, name);
+  writeFileSync(path, JSON.stringify(policy));
+  return path;
+};
+const port = await freePort();
+const shop = `http://127.0.0.1:${port}`;
+const node = await Node.start("--policy", file("shop.json", POLICY), "--store", `disk:${folder}/store?bytes=64MiB&memory=16MiB`, "--warm-via", shop);
+const envoy = await Envoy.start({ folder, port, origin: `http://127.0.0.1:${origin.address().port}`, node, policy: POLICY });
 // Nothing is left running when this is broken off.
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.on(signal, () => {
-    proxy.kill();
+    envoy.process.kill();
     node.process.kill();
     process.exit(1);
   });
 }
-const [line] = await once(createInterface({ input: proxy.stdout }), "line");
-const shop = `http://${JSON.parse(line).proxy}`;
 
 // A load that comes and goes, the same every time: most requests are for few products.
 let seed = 7;
@@ -83,7 +89,16 @@ function path(second) {
 
 const began = Date.now();
 const until = began + minutes * 60_000;
-const purges = [[0.35, { tags: ["product:0", "product:1"] }], [0.7, { prefixes: [`${shop}/v1/products`] }]];
+const purge = (wanted) => fetch(`${node.admin}/v1/purge`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wanted) });
+const policy = (verb, name, text, comment) => larder("policy", verb, file(name, text), "--comment", comment, "--node", node.admin);
+// When, as a share of the whole, and what.
+const doings = [
+  [0.05, () => policy("push", "first.json", POLICY, "as in Envoy's configuration")],
+  [0.35, () => purge({ tags: ["product:0", "product:1"] })],
+  [0.5, () => policy("push", "warm.json", changed(WARM), "keep the front page warm")],
+  [0.65, () => policy("shadow", "longer.json", changed({ ...WARM, search: { ttl: "30s" } }), "does search bear 30 s?")],
+  [0.7, () => purge({ prefixes: [`${shop}/v1/products`] })],
+];
 for (let tick = 0; Date.now() < until; tick += 1) {
   const second = (Date.now() - began) / 1000;
   const now = 6 + Math.round(4 * Math.sin(second / 40) + 2 * random());
@@ -91,10 +106,10 @@ for (let tick = 0; Date.now() < until; tick += 1) {
   if (tick % 40 === 39) {
     asked.push(fetch(`${shop}/v1/products/${tick % 50}`, { method: "PUT", body: "{}" }).then((response) => response.arrayBuffer()));
   }
-  const [at, wanted] = purges[0] ?? [];
+  const [at, act] = doings[0] ?? [];
   if (at !== undefined && second > at * minutes * 60) {
-    purges.shift();
-    asked.push(fetch(`${node.admin}/v1/purge`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wanted) }));
+    doings.shift();
+    asked.push(act());
   }
   await Promise.all(asked);
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -105,11 +120,13 @@ for (const [name, colorScheme, viewport] of [["dashboard-light", "light", WIDE],
   const page = await open(browser, node, { colorScheme, viewport });
   await shows(page, ".live", "Live");
   await page.locator("[data-worker]").first().waitFor();
+  await page.locator("[data-shadow=all]").waitFor();
+  await page.locator("[data-warm] .state", { hasText: /Warmed|Fresh/ }).first().waitFor();
   await page.screenshot({ path: docs(name), fullPage: true });
   await page.context().close();
 }
 await browser.close();
-proxy.kill();
+await envoy.stop();
 await node.stop();
 origin.close();
 rmSync(folder, { recursive: true });

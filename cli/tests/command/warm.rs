@@ -327,8 +327,22 @@ fn a_node_warms_by_itself_and_again_after_a_purge() {
     let (code, said) = node.terminate();
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("this node warms"), "{said}");
-    let wrong = run(&["node", "--warm-via", &proxy.url]);
-    assert!(stderr(&wrong).contains("give --policy"), "{wrong:?}");
+    // What is pushed is warmed, whatever the node was given.
+    let bare = Running::start(&["--warm-via", &proxy.url]);
+    let pushed = bare.run(&["policy", "push", &proxy.policy]);
+    assert_eq!(pushed.status.code(), Some(0), "{pushed:?}");
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let shown = ureq::get(format!("{}/v1/warming", bare.admin)).call().expect("an answer").body_mut().read_json();
+        let shown: Value = shown.expect("JSON");
+        if outcomes(&shown) == ["fresh", "fresh"] {
+            break;
+        }
+        assert!(Instant::now() < end, "{shown}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    let wrong = run(&["node", "--warm-rate", "5"]);
+    assert!(stderr(&wrong).contains("nothing is warmed without --warm-via"), "{wrong:?}");
 }
 
 #[test]

@@ -1,26 +1,40 @@
 // The policies of the cluster: which version is in force, which one is evaluated as a shadow, what was before, and going back to it.
 
-import { type Api, ApiError, type Policy, type Version } from "../api";
+import { type Api, ApiError, type Policy, type ShadowReport, type Version } from "../api";
 import { h, List, setAttribute, setText, show } from "../dom";
 import { count, plural, when } from "../format";
+import { Shadow } from "./shadow";
+import { sureButton } from "./sure";
 import { TokenField } from "./token";
+
+/** Errors and warnings that are shown; a policy may have thousands. */
+const SAID = 10;
 
 /** What a row needs of the page. */
 interface Actions {
-  rollback: (policy: string, to: number) => Promise<void>;
+  rollback: (policy: string, to: number) => void;
+  promote: (policy: string) => void;
+  endShadow: (policy: string) => void;
+}
+
+/** A policy, and what is told of its shadow. */
+interface Entry {
+  policy: Policy;
+  report: ShadowReport | null;
 }
 
 export class Policies {
   readonly element: HTMLElement;
   private readonly list = h("div", { class: "policies" });
   private readonly empty = h("p", { class: "empty" }, "No policy was pushed to the cluster: workers have the one of their own configuration.");
-  private readonly policies: List<Policy>;
+  private readonly policies: List<Entry>;
   private readonly text = h("textarea", { id: "policy-text", rows: 6, spellcheck: "false", required: true, placeholder: '{ "version": 1, "name": "shop", "routes": [] }' });
   private readonly file = h("input", { id: "policy-file", type: "file", accept: ".json,application/json", change: () => void this.load() });
   private readonly comment = h("input", { id: "policy-comment", type: "text", autocomplete: "off" });
   private readonly shadow = h("input", { id: "policy-shadow", type: "checkbox" });
   private readonly button = h("button", { type: "submit" }, "Push");
   private readonly result = h("p", { class: "result", role: "status" });
+  private readonly said = h("ul", { class: "said", hidden: true });
   private readonly token: TokenField;
 
   constructor(
@@ -28,8 +42,13 @@ export class Policies {
     private readonly changed: () => void,
   ) {
     this.token = new TokenField(api, "policy-token", "policy");
-    const actions = { rollback: (policy: string, to: number) => this.rollback(policy, to) };
-    this.policies = new List<Policy>(this.list, ({ name }) => name, (policy) => entry(policy, actions));
+    const actions = {
+      rollback: (policy: string, to: number) =>
+        void this.act(`Going back to version ${to} of ${policy} …`, this.api.rollback(policy, to, this.token.value()), `Version ${to} of ${policy} is in force again.`, "Not rolled back"),
+      promote: (policy: string) => void this.act(`Putting the shadow of ${policy} in force …`, this.api.promote(policy, this.token.value()), `What was in the shadow of ${policy} is in force.`, "Not put in force"),
+      endShadow: (policy: string) => void this.act(`Ending the shadow of ${policy} …`, this.api.endShadow(policy, this.token.value()), `Nothing is in the shadow of ${policy} any more.`, "Not ended"),
+    };
+    this.policies = new List<Entry>(this.list, ({ policy }) => policy.name, ({ policy }) => entry(policy, actions));
     const form = h(
       "form",
       { class: "purge", "aria-labelledby": "push-title", submit: (event) => void this.push(event) },
@@ -41,6 +60,7 @@ export class Policies {
       this.token.element,
       this.button,
       this.result,
+      this.said,
     );
     this.element = h(
       "section",
@@ -50,11 +70,11 @@ export class Policies {
     );
   }
 
-  /** Nothing where the node has no policies to tell of. */
-  update(policies: Policy[] | null): void {
+  /** Nothing where whoever looks is not to know; reports by the policy's name. */
+  update(policies: Policy[] | null, reports: ReadonlyMap<string, ShadowReport | null>): void {
     show(this.element, policies !== null);
     if (policies !== null) {
-      this.policies.update(policies);
+      this.policies.update(policies.map((policy) => ({ policy, report: policy.shadow === null ? null : (reports.get(policy.name) ?? null) })));
       show(this.empty, policies.length === 0);
     }
   }
@@ -71,25 +91,33 @@ export class Policies {
     this.button.disabled = true;
     this.say("busy", "Pushing …");
     try {
-      await this.api.push(this.text.value, this.shadow.checked, this.comment.value.trim(), this.token.value());
-      this.say("good", this.shadow.checked ? "Pushed as a shadow: every worker evaluates it within a second." : "Pushed: every worker takes it up within a second.");
+      const { name, version, unchanged, warnings } = await this.api.push(this.text.value, this.shadow.checked, this.comment.value.trim(), this.token.value());
+      const what = `version ${version} of ${name}`;
+      if (unchanged) {
+        this.say("good", `It is ${what} already: nothing was changed.`);
+      } else {
+        this.say("good", this.shadow.checked ? `Pushed as ${what}, into the shadow: every worker evaluates it within a second.` : `Pushed as ${what}: every worker takes it up within a second.`);
+      }
+      this.tell((warnings ?? []).map(({ text }) => text));
       this.text.value = "";
       this.file.value = "";
     } catch (error) {
       this.say("bad", said(error, "Not pushed"));
+      // One is in the sentence already.
+      this.tell(error instanceof ApiError && error.errors.length > 1 ? error.errors : []);
     } finally {
       this.button.disabled = false;
       this.changed();
     }
   }
 
-  private async rollback(policy: string, to: number): Promise<void> {
-    this.say("busy", `Going back to version ${to} of ${policy} …`);
+  private async act(doing: string, asked: Promise<unknown>, done: string, not: string): Promise<void> {
+    this.say("busy", doing);
     try {
-      await this.api.rollback(policy, to, this.token.value());
-      this.say("good", `Version ${to} of ${policy} is in force again.`);
+      await asked;
+      this.say("good", done);
     } catch (error) {
-      this.say("bad", said(error, "Not rolled back"));
+      this.say("bad", said(error, not));
     }
     this.changed();
   }
@@ -97,6 +125,15 @@ export class Policies {
   private say(state: "busy" | "good" | "bad", text: string): void {
     setAttribute(this.result, "data-state", state);
     setText(this.result, text);
+    this.tell([]);
+  }
+
+  /** Errors or warnings, one a line. */
+  private tell(texts: readonly string[]): void {
+    const more = texts.length - SAID;
+    const lines = more > 0 ? [...texts.slice(0, SAID), `and ${count(more)} more`] : texts;
+    this.said.replaceChildren(...lines.map((text) => h("li", {}, text)));
+    show(this.said, lines.length > 0);
   }
 }
 
@@ -111,49 +148,45 @@ function about({ version, pushed_ms, by, comment }: Version): string {
   return `version ${version}, ${when(pushed_ms, Date.now())}${by === "" ? "" : ` by ${by}`}${comment === "" ? "" : `: ${comment}`}`;
 }
 
-function entry({ name }: Policy, actions: Actions): { element: HTMLElement; update: (policy: Policy) => void } {
+function entry({ name }: Policy, actions: Actions): { element: HTMLElement; update: (entry: Entry) => void } {
   const [active, shadow] = [h("p", { class: "policy-active" }), h("p", { class: "policy-shadow" })];
   const workers = h("p", { class: "state" });
+  const report = new Shadow();
+  const ends = h(
+    "p",
+    { class: "actions" },
+    sureButton("Put the shadow in force", "Yes, put it in force", () => actions.promote(name)),
+    sureButton("End the shadow", "Yes, end it", () => actions.endShadow(name)),
+  );
   const body = h("tbody");
   const head = h("tr", {}, ...["Version", "When", "Who", "Comment", ""].map((name) => (name === "" ? h("td") : h("th", { scope: "col" }, name))));
   const table = h("table", { class: "stack history" }, h("thead", {}, head), body);
   const summary = h("summary");
   const details = h("details", {}, summary, table);
-  const element = h("article", { class: "policy", "data-policy": name }, h("h3", {}, name), active, shadow, workers, details);
+  const element = h("article", { class: "policy", "data-policy": name }, h("h3", {}, name), active, workers, shadow, report.element, ends, details);
   const rows = new List<Version & { active: boolean }>(body, ({ version }) => String(version), (version) => row(name, version, actions));
   return {
     element,
-    update: (policy) => {
-      setText(active, policy.active === null ? "No version is in force." : `In force: ${about(policy.active)}`);
+    update: ({ policy, report: said }) => {
+      setText(active, policy.active === null ? "In force: what workers were configured with." : `In force: ${about(policy.active)}`);
+      report.update(said);
+      show(ends, policy.shadow !== null);
       show(shadow, policy.shadow !== null);
       setText(shadow, policy.shadow === null ? "" : `Shadow: ${about(policy.shadow)}`);
-      const { current, behind, refused } = policy.workers;
-      const parts = [`${plural(current, "worker")} up to date`, ...(behind > 0 ? [`${count(behind)} behind`] : []), ...(refused > 0 ? [`${count(refused)} refused it`] : [])];
-      setText(workers, `${parts.join(", ")}.`);
-      setAttribute(element, "data-state", refused > 0 ? "missed" : behind > 0 ? "close" : "met");
-      const versions = [...policy.versions].sort((a, b) => b.version - a.version);
-      setText(summary, `History: ${plural(versions.length, "version")}`);
-      rows.update(versions.map((version) => ({ ...version, active: version.version === policy.active?.version })));
+      const { current, behind, refused, silent } = policy.workers;
+      const some = (number: number, what: string): string[] => (number > 0 ? [`${count(number)} ${what}`] : []);
+      const parts = [`${plural(current, "worker")} up to date`, ...some(behind, "behind"), ...some(refused, "refused it"), ...some(silent, "silent")];
+      setText(workers, policy.damaged ? "Its text is gone from the store of policies: workers keep what they have. Push it again." : `${parts.join(", ")}.`);
+      setAttribute(workers, "data-state", policy.damaged || refused > 0 ? "missed" : behind > 0 ? "close" : "met");
+      show(details, policy.versions.length > 0);
+      setText(summary, `History: ${plural(policy.versions.length, "version")}`);
+      rows.update(policy.versions.map((version) => ({ ...version, active: version.version === policy.active?.version })));
     },
   };
 }
 
 function row(policy: string, { version }: Version, actions: Actions): { element: HTMLElement; update: (version: Version & { active: boolean }) => void } {
-  let asked = false;
-  const button = h("button", { type: "button", class: "quiet", click: () => click(), blur: () => ask(false) });
-  const ask = (now: boolean): void => {
-    asked = now;
-    setText(button, now ? `Yes, roll back to ${version}` : "Roll back to this");
-  };
-  const click = (): void => {
-    if (asked) {
-      ask(false);
-      void actions.rollback(policy, version);
-    } else {
-      ask(true);
-    }
-  };
-  ask(false);
+  const button = sureButton("Roll back to this", `Yes, roll back to ${version}`, () => actions.rollback(policy, version));
   const inForce = h("strong", {}, "in force");
   const [at, who, why] = [h("td", { "data-label": "When" }), h("td", { "data-label": "Who" }), h("td", { "data-label": "Comment", class: "name" })];
   const element = h("tr", { "data-version": version }, h("th", { scope: "row" }, `${version}`), at, who, why, h("td", {}, button, inForce));

@@ -2,10 +2,11 @@
 
 import { type Api, ApiError, type Warmed, type Warming as State } from "../api";
 import { h, List, setAttribute, setText, show } from "../dom";
-import { plural, when } from "../format";
+import { count, plural, when } from "../format";
 import { TokenField } from "./token";
 
 const SHOWN = 50;
+const REFUSED_SHOWN = 5;
 
 const OUTCOMES: Record<string, string> = { warmed: "Warmed", fresh: "Fresh already", not_stored: "Not stored", failed: "Failed" };
 
@@ -14,6 +15,8 @@ export class Warming {
   private readonly state = h("p", { "data-figure": "warming" });
   private readonly table: HTMLTableElement;
   private readonly more = h("p", { class: "note" });
+  private readonly refused = h("ul", { class: "said" });
+  private readonly refusedTitle = h("p", { class: "state", "data-state": "missed" });
   private readonly rows: List<Warmed>;
   private readonly button = h("button", { type: "submit" }, "Warm now");
   private readonly result = h("p", { class: "result", role: "status" });
@@ -23,11 +26,11 @@ export class Warming {
     private readonly api: Api,
     private readonly changed: () => void,
   ) {
-    this.token = new TokenField(api, "warm-token", "policy");
+    this.token = new TokenField(api, "warm-token", "purge");
     const body = h("tbody");
     const head = h("tr", {}, ...["URL", "Last time", "When", "Next"].map((name) => h("th", { scope: "col" }, name)));
     this.table = h("table", { class: "stack warming" }, h("thead", {}, head), body);
-    this.rows = new List<Warmed>(body, ({ url }) => url, row);
+    this.rows = new List<Warmed>(body, key, row);
     const form = h(
       "form",
       { class: "purge", "aria-labelledby": "warm-title", submit: (event) => void this.run(event) },
@@ -41,7 +44,7 @@ export class Warming {
       "section",
       { id: "warming", "aria-labelledby": "warming-title", hidden: true },
       h("h2", { id: "warming-title" }, "Warming"),
-      h("div", { class: "beside" }, h("div", {}, this.state, this.table, this.more), form),
+      h("div", { class: "beside" }, h("div", {}, this.state, this.table, this.more, this.refusedTitle, this.refused), form),
     );
   }
 
@@ -53,11 +56,21 @@ export class Warming {
     }
     setText(this.state, words(warming));
     // What failed is what somebody looks for.
-    const urls = [...warming.urls].sort((a, b) => Number(b.last?.outcome === "failed") - Number(a.last?.outcome === "failed"));
-    this.rows.update(urls.slice(0, SHOWN));
-    show(this.table, urls.length > 0);
-    show(this.more, urls.length > SHOWN);
-    setText(this.more, `${plural(urls.length - SHOWN, "more URL")}.`);
+    const requests = [...warming.requests].sort((a, b) => Number(b.last?.outcome === "failed") - Number(a.last?.outcome === "failed"));
+    const left = warming.total - Math.min(requests.length, SHOWN);
+    this.rows.update(requests.slice(0, SHOWN));
+    show(this.table, requests.length > 0);
+    show(this.more, left > 0);
+    setText(this.more, `${plural(left, "more request")}.`);
+    show(this.refusedTitle, warming.refused_in_all > 0);
+    show(this.refused, warming.refused_in_all > 0);
+    setText(this.refusedTitle, `${plural(warming.refused_in_all, "URL")} of the policies ${warming.refused_in_all === 1 ? "is" : "are"} not warmed:`);
+    const refused = warming.refused.slice(0, REFUSED_SHOWN).map(({ url, why }) => `${url}: ${why}`);
+    const hidden = warming.refused_in_all - refused.length;
+    const lines = hidden > 0 ? [...refused, `and ${count(hidden)} more`] : refused;
+    if ([...this.refused.children].map(({ textContent }) => textContent).join("\n") !== lines.join("\n")) {
+      this.refused.replaceChildren(...lines.map((line) => h("li", {}, line)));
+    }
   }
 
   private async run(event: Event): Promise<void> {
@@ -65,10 +78,10 @@ export class Warming {
     this.button.disabled = true;
     this.say("busy", "Asking for it …");
     try {
-      await this.api.warm(this.token.value());
-      this.say("good", "Begun.");
+      const { requests } = await this.api.warm(this.token.value());
+      this.say("good", requests === 0 ? "There is nothing to warm." : `Begun: ${plural(requests, "request")}.`);
     } catch (error) {
-      this.say("bad", error instanceof ApiError ? (error.status === 401 ? "The node asks for a token that it knows." : `Not begun: ${error.message}`) : String(error));
+      this.say("bad", error instanceof ApiError ? (error.status === 401 ? "The node asks for a token that it knows." : error.status === 403 ? `Not allowed: ${error.message}.` : `Not begun: ${error.message}`) : String(error));
     } finally {
       this.button.disabled = false;
       this.changed();
@@ -81,32 +94,37 @@ export class Warming {
   }
 }
 
-function words({ state, holder, urls }: State): string {
-  const of = `${plural(urls.length, "URL")} listed.`;
-  switch (state) {
-    case "running":
-      return `This node is warming. ${of}`;
-    case "idle":
-      return `This node warms, and waits for what is due. ${of}`;
-    case "standby":
-      return holder === null ? `No node warms just now. ${of}` : `Node ${holder} warms; this one stands by. ${of}`;
-    case "off":
-      return "Nothing is warmed: no policy lists URLs, or the node was not told by which Envoy.";
+/** The URL alone may be asked for in several variants. */
+function key({ url, headers }: Warmed): string {
+  return [url, ...headers.map(([name, value]) => `${name}: ${value}`)].join("\n");
+}
+
+function words({ holder, running, total, via }: State): string {
+  const of = total === 0 ? "No policy in force lists URLs." : `${plural(total, "request")} listed.`;
+  switch (holder.state) {
+    case "here":
+      return running ? `This node is warming through ${via}. ${of}` : `This node warms through ${via}, and waits for what is due. ${of}`;
+    case "elsewhere":
+      return `Node ${holder.name} warms; this one stands by. ${of}`;
+    case "unknown":
+      return `This node does not warm: nobody can say whose turn it is (${holder.name}). ${of}`;
   }
 }
 
-function row({ url }: Warmed): { element: HTMLElement; update: (warmed: Warmed) => void } {
+function row({ url, headers }: Warmed): { element: HTMLElement; update: (warmed: Warmed) => void } {
   const outcome = h("td", { class: "state", "data-label": "Last time" });
   const [at, next] = [h("td", { "data-label": "When" }), h("td", { "data-label": "Next" })];
-  const element = h("tr", { "data-warm": url }, h("th", { scope: "row", class: "name" }, url), outcome, at, next);
+  const variant = headers.map(([name, value]) => `${name}: ${value}`).join(", ");
+  const name = h("th", { scope: "row", class: "name" }, url, variant === "" ? null : h("span", { class: "note" }, variant));
+  const element = h("tr", { "data-warm": url }, name, outcome, at, next);
   return {
     element,
     update: ({ last, next_ms }) => {
-      const detail = last === null || last.detail === "" ? "" : `: ${last.detail}`;
-      setText(outcome, last === null ? "Not yet" : `${OUTCOMES[last.outcome] ?? last.outcome}${detail}`);
+      const reason = last === null || last.reason === null ? "" : `: ${last.reason}`;
+      setText(outcome, last === null ? "Not yet" : `${OUTCOMES[last.outcome] ?? last.outcome}${reason}`);
       setAttribute(element, "data-state", last === null ? "no_requests" : last.outcome === "failed" ? "missed" : last.outcome === "not_stored" ? "close" : "met");
       setText(at, last === null ? "" : when(last.at_ms, Date.now()));
-      setText(next, next_ms === null ? "" : when(next_ms, Date.now()));
+      setText(next, when(next_ms, Date.now()));
     },
   };
 }

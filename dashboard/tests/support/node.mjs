@@ -51,8 +51,22 @@ export class Node {
 
   /** Has a worker poll the purge log once; says where the log stands. */
   async poll(worker, position = [0n, 0n]) {
-    const body = await this.#send("/larder/poll", message(9, text(worker), ...position.map(u64), u64(0), u64(60_000)));
+    const body = await this.#send("/larder/poll", poll(worker, position, null));
     return [body.readBigUInt64LE(6), body.readBigUInt64LE(14)];
+  }
+
+  /** Has a worker ask for a policy as well: it runs this generation of it. Says which generation and versions there are where they are others. */
+  async watch(worker, name, generation = 0n, refused = null) {
+    const body = await this.#send("/larder/poll", poll(worker, [0n, 0n], { name, generation, refused }));
+    // Behind magic, protocol and kind: the position, whether it begins anew, the records of what was purged.
+    const rest = new Reader(body, 6 + 16);
+    rest.flag();
+    for (let record = rest.u32(); record > 0; record -= 1) {
+      rest.u64();
+      rest.text();
+    }
+    const pushed = () => (rest.flag() ? { version: rest.u64(), text: rest.text() } : null);
+    return rest.flag() ? { generation: rest.u64(), active: pushed(), shadow: pushed() } : null;
   }
 
   async #send(path, body) {
@@ -69,6 +83,26 @@ export class Node {
       this.process.kill(signal);
       await ended;
     }
+  }
+}
+
+/** A proxy with the cache, before an origin. */
+export class Proxy {
+  static async start(...options) {
+    const proxy = new Proxy();
+    proxy.process = spawn(BIN, ["proxy", "--listen", "127.0.0.1:0", "--json", ...options], { stdio: ["ignore", "pipe", "inherit"] });
+    const first = await Promise.race([once(createInterface({ input: proxy.process.stdout }), "line"), once(proxy.process, "exit").then(() => null)]);
+    if (first === null) {
+      throw new Error("the proxy did not start");
+    }
+    proxy.url = `http://${JSON.parse(first[0]).proxy}`;
+    return proxy;
+  }
+
+  async stop() {
+    const ended = once(this.process, "exit");
+    this.process.kill();
+    await ended;
   }
 }
 
@@ -109,6 +143,42 @@ function u64(number) {
 function text(text) {
   const bytes = Buffer.from(text);
   return Buffer.concat([u32(bytes.length), bytes]);
+}
+
+function option(value) {
+  return value === null ? Buffer.from([0]) : Buffer.concat([Buffer.from([1]), value]);
+}
+
+/** Generation 0 is none: a worker runs what it was configured with. */
+function poll(worker, position, watch) {
+  const watched = watch && Buffer.concat([text(watch.name), u64(watch.generation), option(watch.refused === null ? null : text(watch.refused))]);
+  return message(9, text(worker), ...position.map(u64), u64(0), u64(60_000), option(watched));
+}
+
+class Reader {
+  constructor(bytes, at) {
+    [this.bytes, this.at] = [bytes, at];
+  }
+
+  flag() {
+    return this.bytes[this.at++] === 1;
+  }
+
+  u32() {
+    this.at += 4;
+    return this.bytes.readUInt32LE(this.at - 4);
+  }
+
+  u64() {
+    this.at += 8;
+    return this.bytes.readBigUInt64LE(this.at - 8);
+  }
+
+  text() {
+    const length = this.u32();
+    this.at += length;
+    return this.bytes.toString("utf8", this.at - length, this.at);
+  }
 }
 
 function list(rows) {

@@ -51,6 +51,7 @@ fn everything(shared: &Shared) -> Value {
             "evictions": usage.evictions,
         },
         "log": { "kind": shared.following.log().kind(), "id": hex(here.log), "sequence": here.sequence.0 },
+        "warms": shared.warming.is_some(),
         "leases": { "held": held, "waiting": waiting },
         "counts": counted,
         "workers": shared.workers.shown(now),

@@ -49,7 +49,7 @@ pub(super) async fn now(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let who = allow(&shared, &headers, Scope::Purge)?;
     let Json(Everything {}) = wanted.map_err(|error| Problem::new(error.status(), error.body_text()))?;
-    let requests = of(&shared)?.ask_for_all();
+    let requests = of(&shared)?.ask_for_all(who);
     tracing::info!(target: "larder::warm", who, requests, "asked for");
     Ok((StatusCode::ACCEPTED, Json(json!({ "requests": requests }))))
 }

@@ -8,6 +8,9 @@ use serde::Serialize;
 /// Marks that are kept; the oldest go.
 pub(super) const MARKS_MAX: usize = 4096;
 
+/// How many of them may be of warming, which some policies want every few seconds: it must not make what people have done forgotten.
+const WARM_MAX: usize = MARKS_MAX / 4;
+
 /// What one mark says of what was purged; more is in the history of purges.
 const TEXTS_MAX: usize = 5;
 
@@ -171,6 +174,11 @@ impl Marks {
             Some(last) => last.take_in(mark),
             None => self.all.push_back(mark),
         }
+        let is_warm = |mark: &Mark| mark.kind == Happened::Warm;
+        if self.all.back().is_some_and(is_warm) && self.all.iter().filter(|mark| is_warm(mark)).count() > WARM_MAX {
+            let oldest = self.all.iter().position(is_warm);
+            oldest.and_then(|oldest| self.all.remove(oldest));
+        }
         if self.all.len() > MARKS_MAX {
             self.all.pop_front();
         }
@@ -249,5 +257,17 @@ mod tests {
         let all = marks.between(0, u64::MAX);
         assert_eq!((all.len(), all[0].at_ms), (MARKS_MAX, 10_000));
         assert_eq!(marks.take_unwritten(), []);
+    }
+
+    #[test]
+    fn marks_of_warming_leave_room_for_others() {
+        let mut marks = Marks::new(false);
+        marks.add(Mark::purge(0, "tag a", false, None));
+        for second in 1..=WARM_MAX as u64 + 10 {
+            marks.add(Mark::new(second * 1000, Happened::Warm));
+        }
+        let all = marks.between(0, u64::MAX);
+        let of = |index: usize| (all[index].kind, all[index].at_ms);
+        assert_eq!((all.len(), of(0), of(1)), (WARM_MAX + 1, (Happened::Purge, 0), (Happened::Warm, 11_000)));
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::Policy;
 use larder_core::cluster::message::{Policies, Pushed, Watch};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 
 use super::record::{Change, Changed, Next, NotDone, Outcome, Record, Version};
 use super::{PoliciesError, PolicyStore, Records};
@@ -32,6 +32,8 @@ pub(crate) struct Current {
     changed: Notify,
     /// Those of the policies that the node itself was given.
     targets: Targets,
+    /// Pushed policies that are in force and that this node understands, by name.
+    in_force: watch::Sender<Vec<Arc<Policy>>>,
 }
 
 #[derive(Default)]
@@ -48,7 +50,7 @@ pub(crate) struct Named {
     /// The end of an answer to a poll; `None` where a text cannot be had.
     told: Option<Bytes>,
     /// What is in force, where this node understands it.
-    active: Option<Policy>,
+    active: Option<Arc<Policy>>,
 }
 
 /// What came of a change.
@@ -80,7 +82,7 @@ impl Current {
     pub(crate) fn new(store: Arc<dyn PolicyStore>, clock: Arc<dyn Clock>, targets: Targets) -> Self {
         let known = Known { targets: Arc::new(targets.clone()), ..Known::default() };
         let (known, looking, changed) = (RwLock::new(known), Mutex::default(), Notify::new());
-        Self { store, clock, known, looking, changed, targets }
+        Self { store, clock, known, looking, changed, targets, in_force: watch::Sender::default() }
     }
 
     pub(crate) fn store(&self) -> &dyn PolicyStore {
@@ -90,6 +92,12 @@ impl Current {
     /// Hit ratios that are aimed at: as the policies in force say, and those that the node was given.
     pub(crate) fn targets(&self) -> Arc<Targets> {
         self.read().targets.clone()
+    }
+
+    /// Pushed policies that are in force and that this node understands, and those that come after them. A policy that is pushed as it is,
+    /// beside a shadow or not, is no change.
+    pub(crate) fn in_force(&self) -> watch::Receiver<Vec<Arc<Policy>>> {
+        self.in_force.subscribe()
     }
 
     /// What there is under a name.
@@ -153,12 +161,18 @@ impl Current {
             if seen.is_some() && before.get(&name).is_none_or(|known| known.record.generation != record.generation) {
                 changes.push((name.clone(), record.changed.clone()));
             }
-            let named = self.take_up(&name, record).await?;
+            let named = self.take_up(&name, record, before.get(&name).map(|known| &**known)).await?;
             names.insert(name, Arc::new(named));
         }
-        let targets = Arc::new(self.targets.with(names.values().filter_map(|named| named.active.as_ref())));
+        let in_force: Vec<Arc<Policy>> = names.values().filter_map(|named| named.active.clone()).collect();
+        let targets = Arc::new(self.targets.with(in_force.iter().map(|policy| &**policy)));
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { mark: Some(mark), names, targets };
         self.changed.notify_waiters();
+        self.in_force.send_if_modified(|known| {
+            let same = known.len() == in_force.len() && known.iter().zip(&in_force).all(|(a, b)| Arc::ptr_eq(a, b));
+            *known = in_force;
+            !same
+        });
         Ok(changes)
     }
 
@@ -211,19 +225,23 @@ impl Current {
     }
 
     /// Reads the texts that workers are to be told. Fails where they may be had later.
-    async fn take_up(&self, name: &str, record: Record) -> Result<Named, PoliciesError> {
+    async fn take_up(&self, name: &str, record: Record, known: Option<&Named>) -> Result<Named, PoliciesError> {
+        let known = known.and_then(|known| Some((known.record.active_version()?, known.active.clone()?)));
         let active = self.pushed(name, record.active_version()).await?;
         let shadow = self.pushed(name, record.shadow_version()).await?;
         let (Some(active), Some(shadow)) = (active, shadow) else {
-            return Ok(Named { record, told: None, active: None });
+            // As workers do, this node goes on with what it has.
+            return Ok(Named { record, told: None, active: known.map(|(_, policy)| policy) });
         };
-        let policy = active.as_ref().and_then(|active| {
+        let same = known.filter(|(version, _)| record.active_version() == Some(*version));
+        let policy = same.map(|(_, policy)| policy).or_else(|| {
+            let active = active.as_ref()?;
             let parsed = Policy::parse(&active.text);
             let said = parsed.inspect_err(|errors| {
                 let version = active.version;
                 tracing::warn!(policy = name, version, %errors, "this node is older than the policy and does not understand it");
             });
-            said.ok()
+            said.ok().map(Arc::new)
         });
         let told = Policies { generation: record.generation, active, shadow }.encode_back();
         Ok(Named { record, told: Some(told.into()), active: policy })

@@ -1,6 +1,6 @@
 //! The log in Redis: shared by nodes, and what becomes of it when Redis loses something.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use larder_core::purge::Sequence;
@@ -106,6 +106,62 @@ async fn two_larders_share_a_redis_by_prefix() {
     assert_ne!(head(&*a).await.log, head(&*b).await.log);
     append(&*a, &[tag(1)]).await;
     assert_eq!(head(&*b).await.sequence, Sequence(0));
+}
+
+/// Errors that are said on this thread.
+#[derive(Clone, Default)]
+struct Errors(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Errors {
+    fn enabled(&self, about: &tracing::Metadata<'_>) -> bool {
+        *about.level() == tracing::Level::ERROR
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Text(String);
+        impl tracing::field::Visit for Text {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 += &format!("{field}={value:?} ");
+            }
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.0.lock().unwrap().push(text.0);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// On one thread, so that all that is said is heard.
+#[tokio::test]
+async fn a_log_that_begins_is_no_loss_and_one_that_is_gone_is() {
+    let errors = Errors::default();
+    let _heard = tracing::subscriber::set_default(errors.clone());
+    let said = || errors.0.lock().unwrap().clone();
+    let server = Server::redis(&[]);
+    let a = opened(&url(&server)).await;
+    let b = opened(&url(&server)).await;
+    let old = append(&*a, &[tag(1)]).await;
+    until("the other has it", || async { b.head().await.is_ok_and(|head| head == old) }).await;
+    assert_eq!(said(), Vec::<String>::new());
+    // Half of it, to somebody who knows of nothing: the stream is there, and what it says of itself is not.
+    drop((a, b));
+    server.cli(&["DEL", "{larder}:log-id"]);
+    let a = opened(&url(&server)).await;
+    assert_eq!(said().len(), 1, "{:?}", said());
+    assert!(said()[0].contains("purges were lost"), "{:?}", said());
+    // All of it, to somebody who knew it.
+    let old = append(&*a, &[tag(2)]).await;
+    server.cli(&["FLUSHALL"]);
+    other_than(&*a, old).await;
+    assert_eq!(said().len(), 2, "{:?}", said());
 }
 
 #[tokio::test(flavor = "multi_thread")]

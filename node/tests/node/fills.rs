@@ -47,10 +47,15 @@ async fn no_other_response_is_freshened() {
     let good = freshening(&world, &answer, &Made::default());
     let other_time = Freshen { base: Timestamp(good.base.0 + 1), ..good.clone() };
     let other_length = Freshen { body_bytes: 4, ..good.clone() };
-    let other_key = Freshen { name: "other".into(), ..good.clone() };
+    let entry = Made::default().entry(answer.position, world.now());
+    let record = wire::encode(&entry, "other", world.now().plus(Made::default().fresh_for), false);
+    let other_key = Freshen { name: "other".into(), record: record.into(), ..good.clone() };
     for freshen in [other_time, other_length, other_key] {
         assert_eq!(world.freshen(&freshen).await, refused(Refusal::OtherResponse));
     }
+    // A record that names another key than the message does is no record for it.
+    let strange = Freshen { name: "other".into(), ..good.clone() };
+    assert_eq!(world.freshen(&strange).await, refused(Refusal::Damaged));
     assert_eq!(world.freshen(&good).await, StoreAnswer::Done);
 }
 

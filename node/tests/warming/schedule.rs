@@ -222,3 +222,103 @@ async fn urls_that_no_host_of_the_policy_covers_are_told_and_not_asked_for() {
     assert_eq!(shown["refused"][0]["url"], "http://169.254.169.254/a");
     assert_eq!(proxy.asked().iter().map(|asked| asked.header("host")).collect::<Vec<_>>(), ["a.test"]);
 }
+
+/// What happened of this kind: of what, and who asked.
+async fn marks(node: &Running, kind: &str) -> Vec<(Value, Value)> {
+    let said = asked(node, "GET", "/v1/analytics", None, "").await;
+    let said: Value = serde_json::from_slice(said.body()).expect("JSON");
+    let marks = said["marks"].as_array().expect("marks").iter().filter(|mark| mark["kind"] == kind);
+    marks.map(|mark| (mark["what"].clone(), mark["who"].clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_warmed_is_one_mark_a_run_with_the_reason() {
+    let proxy = Proxy::start(|_, asked| match asked.path.as_str() {
+        "/plain" => Answer::Now(says(200, "Larder; hit; ttl=7100")),
+        _ => stored(),
+    })
+    .await;
+    let (policies, _) = watch::channel(vec![policy(ROUTES)]);
+    let node = started(schedule(&proxy, &policies), |_| {}).await;
+    // What happens in one second is one mark: texts say which.
+    let texts = async |wanted: &str| {
+        eventually(wanted, async || {
+            let all = marks(&node, "warm").await;
+            all.iter().flat_map(|(what, _)| what.as_array()).flatten().any(|what| what == wanted).then_some(())
+        })
+        .await;
+    };
+    texts("2 responses, at the start").await;
+    purge(&node, json!({"tags": ["item:7"]})).await;
+    texts("1 response, after a purge").await;
+    // It was fresh there, and is: nothing was warmed, and nothing is marked.
+    purge(&node, json!({"urls": [format!("http://{}/plain", proxy.address)]})).await;
+    proxy.is_asked("/plain", 2).await;
+    let now = asked(&node, "POST", "/v1/warming", None, "{}").await;
+    assert_eq!(now.status(), 202, "{now:?}");
+    texts("2 responses, as asked for").await;
+    let all = marks(&node, "warm").await;
+    let whats = all.iter().flat_map(|(what, _)| what.as_array()).flatten().count();
+    assert_eq!(whats, 3, "{all:?}");
+    assert_eq!(all.last().map(|(_, who)| who), Some(&json!(["local"])), "{all:?}");
+    node.stop().await.expect("stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pushed_is_warmed_instead_of_the_nodes_own_until_it_is_withdrawn() {
+    let proxy = Proxy::start(|_, _| stored()).await;
+    let route = |path: &str| format!(r#"{{"name":"r","path":"{path}","warm":[{{"url":"{path}","every":"1h"}}]}}"#);
+    let text = |name: &str, path: &str| format!(r#"{{"version":1,"name":"{name}","routes":[{}]}}"#, route(path));
+    let schedule = Schedule::of(proxy.via(), vec![policy(&route("/own"))]);
+    let node = started(schedule, |_| {}).await;
+    proxy.is_asked("/own", 1).await;
+    let push = async |query: &str, text: &str| {
+        let answer = asked(&node, "POST", &format!("/v1/policies{query}"), None, text).await;
+        assert_eq!(answer.status(), 200, "{answer:?}");
+    };
+    let urls = async |wanted: &[&str]| {
+        let wanted: Vec<String> = wanted.iter().map(|path| format!("http://{}{path}", proxy.address)).collect();
+        eventually(&format!("{wanted:?}"), async || {
+            let shown = shown(&node).await;
+            let requests = shown["requests"].as_array().expect("a list");
+            let is = requests.iter().map(|request| request["url"].as_str().expect("a URL")).eq(&wanted);
+            (is && requests.iter().all(|request| !request["last"].is_null())).then_some(())
+        })
+        .await;
+    };
+    push("", &text("p", "/pushed")).await;
+    urls(&["/pushed"]).await;
+    // Another name's is warmed besides; what is in the shadow is not.
+    push("", &text("other", "/other")).await;
+    push("?shadow=true", &text("p", "/shadow")).await;
+    urls(&["/pushed", "/other"]).await;
+    let gone = asked(&node, "DELETE", "/v1/policies/p", None, "").await;
+    assert_eq!(gone.status(), 200, "{gone:?}");
+    urls(&["/own", "/other"]).await;
+    node.stop().await.expect("stopped");
+    let times = |path: &str| proxy.paths().iter().filter(|asked| *asked == path).count();
+    assert_eq!(["/own", "/pushed", "/other", "/shadow"].map(times), [2, 1, 1, 0], "{:?}", proxy.paths());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_pushed_before_the_node_started_is_what_it_warms_from_the_start() {
+    let proxy = Proxy::start(|_, _| stored()).await;
+    let route = |path: &str| format!(r#"{{"name":"r","path":"{path}","warm":[{{"url":"{path}","every":"1h"}}]}}"#);
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = format!("disk:{}", folder.path().display());
+    let start = async || {
+        let store = larder_node::policies::open(&store).await.expect("a store of policies");
+        started(Schedule::of(proxy.via(), vec![policy(&route("/own"))]), |config| config.policies = store).await
+    };
+    let node = start().await;
+    proxy.is_asked("/own", 1).await;
+    let pushed = format!(r#"{{"version":1,"name":"p","routes":[{}]}}"#, route("/pushed"));
+    assert_eq!(asked(&node, "POST", "/v1/policies", None, &pushed).await.status(), 200);
+    proxy.is_asked("/pushed", 1).await;
+    node.stop().await.expect("stopped");
+    let node = start().await;
+    proxy.is_asked("/pushed", 2).await;
+    all_done(&node).await;
+    node.stop().await.expect("stopped");
+    assert_eq!(proxy.paths(), ["/own", "/pushed", "/pushed"]);
+}

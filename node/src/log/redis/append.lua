@@ -3,7 +3,8 @@
 -- KEYS: the stream; what the log says of itself: "<identity> <head>".
 -- ARGV: a fresh identity; what the caller has seen: identity, head, the head's mark ('' where it does not know);
 --       records to keep; the mark of this append; the purges.
--- Returns: identity, head, the head's mark, 1 where the identity is new.
+-- Returns: identity, head, the head's mark, and 1 where something was lost, 2 where the log begins here: nothing of it is stored, and
+-- the caller has never known of one.
 --
 -- Something was lost where the log says nothing of itself, where the stream does not end where it says (one of the two was
 -- evicted), where it ends before what the caller has seen, or where the caller's last record is another one by now.
@@ -44,6 +45,10 @@ if not lost and id == known then
   end
 end
 
+local news = lost and 1 or 0
+if not says and known == '' and redis.call('EXISTS', stream) == 0 then
+  news = 2
+end
 if lost then
   redis.call('DEL', stream)
   id, head, last = fresh, 0, {}
@@ -57,4 +62,4 @@ end
 if lost or #ARGV > 6 then
   redis.call('SET', about, id .. ' ' .. number(head))
 end
-return { id, number(head), ends, lost and 1 or 0 }
+return { id, number(head), ends, news }

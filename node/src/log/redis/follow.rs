@@ -13,7 +13,7 @@ use redis::{Value, cmd};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::entry::{self, Entry};
-use super::script::Found;
+use super::script::{Found, News};
 use super::{KIND, Shared};
 use crate::log::{LogError, LogId};
 use crate::redis_link::{Connector, Failure, Way};
@@ -99,9 +99,13 @@ impl Follower {
     /// Holds what this node knows against what there is, and takes up what is missing.
     async fn compare(&mut self, way: &Way) -> Result<(), Failure> {
         let found = limited(self.shared.script.call(way.clone(), self.shared.seen(), 0, &[])).await?;
-        if found.lost {
-            let log = found.head.log;
-            tracing::error!(%log, "purges were lost in Redis: all that was stored before counts as purged");
+        let log = found.head.log;
+        match found.news {
+            News::None => {}
+            News::Lost => {
+                tracing::error!(%log, "purges were lost in Redis: all that was stored before counts as purged");
+            }
+            News::Begun => tracing::info!(%log, "there was no purge log in Redis: a new one begins"),
         }
         if self.shared.tail.known().log != found.head.log {
             return self.load(way, found).await;

@@ -20,8 +20,18 @@ pub(super) struct Seen {
 pub(super) struct Found {
     pub head: Position,
     pub mark: Vec<u8>,
-    /// Whether something was lost, and the log goes on under a new identity.
-    pub lost: bool,
+    pub news: News,
+}
+
+/// Whether the log has a new identity, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// It has not.
+    None,
+    /// Something was lost.
+    Lost,
+    /// There was no log, and this node had not known of one either: it begins here.
+    Begun,
 }
 
 pub(super) struct Append {
@@ -64,10 +74,16 @@ impl Append {
             }
             answer => answer?,
         };
-        let (log, head, mark, lost): (String, String, Vec<u8>, u8) = from_redis_value(answer)?;
+        let (log, head, mark, news): (String, String, Vec<u8>, u8) = from_redis_value(answer)?;
         let log = log_id(log.as_bytes()).ok_or_else(|| odd(format!("{log:?} is no identity")))?;
         let sequence = Sequence(head.parse().map_err(|_| odd(format!("{head:?} is no number")))?);
-        Ok(Found { head: Position { log, sequence }, mark, lost: lost == 1 })
+        let news = match news {
+            0 => News::None,
+            1 => News::Lost,
+            2 => News::Begun,
+            other => return Err(odd(format!("{other} says nothing of the log"))),
+        };
+        Ok(Found { head: Position { log, sequence }, mark, news })
     }
 }
 

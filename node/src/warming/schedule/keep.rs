@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::purges::Purges;
-use super::state::{Holder, Picked, State};
+use super::state::{Holder, Picked, State, Why};
 use super::turn::{self, Turn};
+use crate::analytics::{Happened, Mark};
 use crate::shared::Shared;
 use crate::warming::run::{Run, run};
 use crate::warming::{Done, Outcome, Request};
@@ -39,8 +40,12 @@ pub(crate) async fn keep(shared: Arc<Shared>, state: Arc<State>) {
         Err(error) => return tracing::error!(%error, "no randomness: this node does not warm"),
     };
     let mut purges = Purges::new(shared.following.clone());
-    let mut policies = state.schedule.policies.clone();
-    let mut policies_change = true;
+    let (mut own, mut pushed) = (state.schedule.policies.clone(), state.pushed.clone());
+    let (mut own_change, mut pushed_change) = (true, true);
+    // What was pushed before this node started is known by now, and is what is to be asked for first.
+    own.mark_unchanged();
+    pushed.mark_unchanged();
+    state.plan();
     let mut ticks = interval(turn::EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut under, mut asked): (Option<Under>, bool) = (None, false);
@@ -60,19 +65,20 @@ pub(crate) async fn keep(shared: Arc<Shared>, state: Arc<State>) {
             _ = ticks.tick() => {
                 let holder = turn.ask().await;
                 if holder != Holder::Here && under.as_ref().is_some_and(|under| !under.asked) {
-                    under = None;
+                    under.take().iter().for_each(|under| under.end(&shared));
                 }
                 state.set_holder(holder);
             }
-            changed = policies.changed(), if policies_change => {
-                policies_change = changed.is_ok();
-                if policies_change {
-                    policies.mark_unchanged();
-                    // What is under way was planned by the one before.
-                    if let Some(under) = under.take() {
-                        state.again(&under.picked);
-                    }
-                    state.plan();
+            changed = own.changed(), if own_change => {
+                own_change = changed.is_ok();
+                if own_change {
+                    plan_anew(&shared, &state, &mut under);
+                }
+            }
+            changed = pushed.changed(), if pushed_change => {
+                pushed_change = changed.is_ok();
+                if pushed_change {
+                    plan_anew(&shared, &state, &mut under);
                 }
             }
             () = state.asked.notified() => asked = true,
@@ -81,7 +87,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, state: Arc<State>) {
                 match (done, &mut under) {
                     (Some((index, done)), Some(under)) => under.note(&shared, &state, index, done),
                     (_, ended) => {
-                        ended.iter().for_each(Under::say);
+                        ended.iter().for_each(|under| under.end(&shared));
                         under = None;
                     }
                 }
@@ -89,9 +95,19 @@ pub(crate) async fn keep(shared: Arc<Shared>, state: Arc<State>) {
             () = sleep_until(next.unwrap_or_else(|| Instant::now() + NOTHING)) => {}
         }
     }
+    under.take().iter().for_each(|under| under.end(&shared));
     drop(under);
     state.set_running(false);
     turn.give().await;
+}
+
+/// By other policies than those by which what is under way was planned.
+fn plan_anew(shared: &Shared, state: &State, under: &mut Option<Under>) {
+    if let Some(under) = under.take() {
+        under.end(shared);
+        state.again(&under.picked);
+    }
+    state.plan();
 }
 
 async fn ready(shared: &Shared) {
@@ -133,11 +149,32 @@ impl Under {
         state.note(*place, request, done, shared.clock.now());
     }
 
-    fn say(&self) {
+    /// Says what has come of it, and marks it on the time axis where something was warmed.
+    fn end(&self, shared: &Shared) {
         let [warmed, fresh, not_stored, failed] = self.counts;
         let took_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(target: "larder::warm", warmed, fresh, not_stored, failed, took_ms, "warmed");
+        if let Some(analytics) = shared.analytics.as_ref().filter(|_| warmed > 0) {
+            let what = what(warmed, self.picked.whys.iter().copied());
+            let who = Some(self.picked.asked_by.join(", ")).filter(|who| !who.is_empty());
+            analytics.mark(Mark::told(shared.clock.now().0, Happened::Warm, &what, who.as_deref()));
+        }
     }
+}
+
+/// `12 responses, after a purge`.
+fn what(warmed: usize, whys: impl Iterator<Item = Why>) -> String {
+    let responses = if warmed == 1 { "response" } else { "responses" };
+    let whys: Vec<&str> = whys
+        .map(|why| match why {
+            Why::Start => "at the start",
+            Why::New => "newly listed",
+            Why::Schedule => "as scheduled",
+            Why::Purge => "after a purge",
+            Why::Asked => "as asked for",
+        })
+        .collect();
+    format!("{warmed} {responses}, {}", whys.join(", "))
 }
 
 fn failed(request: &Request, done: &Done) {

@@ -26,7 +26,8 @@ pub(crate) use state::{Shown, State};
 pub struct Schedule {
     /// Where requests go.
     pub via: Via,
-    /// The policies in force; others take their place as they are sent.
+    /// The node's own policies; others take their place as they are sent. What is pushed to the cluster under the name of one of them is in
+    /// force instead, and what is pushed under other names is besides.
     pub policies: watch::Receiver<Vec<Arc<Policy>>>,
     /// Where URLs belong that name no host; none is the proxy's own.
     pub sites: Vec<Site>,

@@ -1,13 +1,14 @@
 //! What is due when, and what came of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use larder_core::Policy;
 use larder_core::purge::Scope;
 use larder_core::time::Timestamp;
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::warming::coverage::Coverage;
@@ -23,6 +24,9 @@ const AFTER_PURGE: Duration = Duration::from_secs(1);
 
 /// What failed is tried again after so long, should it not be due earlier.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
+
+/// Of those who ask for everything at once, so many are remembered.
+const ASKED_BY_MAX: usize = 5;
 
 /// How often what has no span of its own is asked for. No policy leaves it out.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -42,6 +46,8 @@ pub(crate) enum Holder {
 /// A node's warming.
 pub(crate) struct State {
     pub(super) schedule: Schedule,
+    /// Those that were pushed and are in force.
+    pub(super) pushed: watch::Receiver<Vec<Arc<Policy>>>,
     inner: Mutex<Inner>,
     /// Somebody asks for everything now.
     pub(super) asked: Notify,
@@ -50,6 +56,8 @@ pub(crate) struct State {
 struct Inner {
     holder: Holder,
     running: bool,
+    /// Who has asked for everything, since it was last begun.
+    asked_by: Vec<String>,
     entries: Vec<Entry>,
     refused: Vec<Refused>,
     refused_in_all: usize,
@@ -60,7 +68,23 @@ struct Inner {
 struct Entry {
     request: Arc<Request>,
     due: Instant,
+    why: Why,
     last: Option<Last>,
+}
+
+/// Why something is due. Of several reasons, the one that brought it forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Why {
+    /// This node has begun to warm.
+    Start,
+    /// A policy has begun to name it.
+    New,
+    /// Its time has come.
+    Schedule,
+    /// A purge covers it.
+    Purge,
+    /// Somebody asks for it.
+    Asked,
 }
 
 #[derive(Clone)]
@@ -73,6 +97,10 @@ struct Last {
 pub(super) struct Picked {
     pub(super) places: Vec<usize>,
     pub(super) requests: Vec<Arc<Request>>,
+    /// Each reason once, in order.
+    pub(super) whys: BTreeSet<Why>,
+    /// Who has asked, where somebody has.
+    pub(super) asked_by: Vec<String>,
     pub(super) coverage: Coverage,
 }
 
@@ -117,17 +145,18 @@ struct RefusedShown {
 }
 
 impl State {
-    pub(crate) fn new(schedule: Schedule) -> Self {
+    pub(crate) fn new(schedule: Schedule, pushed: watch::Receiver<Vec<Arc<Policy>>>) -> Self {
         let coverage = Coverage::new(Vec::new(), schedule.sites.clone(), &schedule.via);
         let inner = Inner {
             holder: Holder::Unknown("not asked yet".to_owned()),
             running: false,
+            asked_by: Vec::new(),
             entries: Vec::new(),
             refused: Vec::new(),
             refused_in_all: 0,
             coverage,
         };
-        let state = Self { schedule, inner: Mutex::new(inner), asked: Notify::new() };
+        let state = Self { schedule, pushed, inner: Mutex::new(inner), asked: Notify::new() };
         state.plan();
         state
     }
@@ -135,7 +164,7 @@ impl State {
     /// Makes the plan anew, by the policies in force. What was in it before keeps its place in time.
     pub(super) fn plan(&self) {
         let schedule = &self.schedule;
-        let policies = schedule.policies.borrow().clone();
+        let policies = in_force(&schedule.policies.borrow(), &self.pushed.borrow());
         let (Plan { requests, refused, refused_in_all }, coverage) =
             plan::of_policies(&policies, &schedule.sites, &schedule.via, REQUESTS_MAX);
         for refused in &refused {
@@ -147,7 +176,7 @@ impl State {
         let now = Instant::now();
         let entry = |request: Request| match known.remove(&request.to_string()) {
             Some(entry) => Entry { due: entry.due.min(now + every(&request)), request: Arc::new(request), ..entry },
-            None => Entry { request: Arc::new(request), due: now, last: None },
+            None => Entry { request: Arc::new(request), due: now, why: Why::New, last: None },
         };
         inner.entries = requests.into_iter().map(entry).collect();
         (inner.refused, inner.refused_in_all, inner.coverage) = (refused, refused_in_all, coverage);
@@ -163,7 +192,7 @@ impl State {
             Holder::Here => {
                 tracing::info!(requests = inner.entries.len(), "this node warms");
                 let now = Instant::now();
-                inner.entries.iter_mut().for_each(|entry| entry.due = now);
+                inner.entries.iter_mut().for_each(|entry| (entry.due, entry.why) = (now, Why::Start));
             }
             Holder::Elsewhere(node) => tracing::info!(node, "another node warms"),
             Holder::Unknown(why) => tracing::warn!(why, "this node does not warm: nobody can say whose turn it is"),
@@ -184,17 +213,20 @@ impl State {
         let soon = Instant::now() + AFTER_PURGE;
         for entry in &mut self.lock().entries {
             let said = entry.last.as_ref().map_or(&[][..], |last| &last.done.tags);
-            if scopes.iter().any(|scope| entry.request.is_purged_by(scope, said)) {
-                entry.due = entry.due.min(soon);
+            if soon < entry.due && scopes.iter().any(|scope| entry.request.is_purged_by(scope, said)) {
+                (entry.due, entry.why) = (soon, Why::Purge);
             }
         }
     }
 
-    /// Has everything asked for now, by this node; says how much that is.
-    pub(crate) fn ask_for_all(&self) -> usize {
+    /// Has everything asked for now, by this node, as somebody wants; says how much that is.
+    pub(crate) fn ask_for_all(&self, who: &str) -> usize {
         let mut inner = self.lock();
         let now = Instant::now();
-        inner.entries.iter_mut().for_each(|entry| entry.due = now);
+        inner.entries.iter_mut().for_each(|entry| (entry.due, entry.why) = (now, Why::Asked));
+        if inner.asked_by.len() < ASKED_BY_MAX && !inner.asked_by.iter().any(|known| known == who) {
+            inner.asked_by.push(who.to_owned());
+        }
         let total = inner.entries.len();
         drop(inner);
         self.asked.notify_one();
@@ -210,9 +242,16 @@ impl State {
     pub(super) fn pick(&self) -> Picked {
         let mut inner = self.lock();
         let now = Instant::now();
-        let mut picked = Picked { places: Vec::new(), requests: Vec::new(), coverage: inner.coverage.clone() };
+        let mut picked = Picked {
+            places: Vec::new(),
+            requests: Vec::new(),
+            whys: BTreeSet::new(),
+            asked_by: std::mem::take(&mut inner.asked_by),
+            coverage: inner.coverage.clone(),
+        };
         for (place, entry) in inner.entries.iter_mut().enumerate().filter(|(_, entry)| entry.due <= now) {
             entry.due = now + every(&entry.request);
+            picked.whys.insert(std::mem::replace(&mut entry.why, Why::Schedule));
             picked.places.push(place);
             picked.requests.push(entry.request.clone());
         }
@@ -222,10 +261,14 @@ impl State {
     /// Has what was taken asked for anew.
     pub(super) fn again(&self, picked: &Picked) {
         let mut inner = self.lock();
+        if inner.asked_by.is_empty() {
+            inner.asked_by.clone_from(&picked.asked_by);
+        }
+        let why = picked.whys.last().copied().unwrap_or(Why::Schedule);
         let now = Instant::now();
         for place in &picked.places {
             if let Some(entry) = inner.entries.get_mut(*place) {
-                entry.due = now;
+                (entry.due, entry.why) = (now, why);
             }
         }
     }
@@ -294,6 +337,14 @@ impl State {
     }
 }
 
+/// The policies in force: a node's own, in their order, unless another one is pushed under the name, and then those that are pushed besides.
+fn in_force(own: &[Arc<Policy>], pushed: &[Arc<Policy>]) -> Vec<Arc<Policy>> {
+    let named = |policies: &[Arc<Policy>], name: &str| policies.iter().find(|policy| policy.name == name).cloned();
+    let besides = pushed.iter().filter(|policy| named(own, &policy.name).is_none());
+    let own = own.iter().map(|policy| named(pushed, &policy.name).unwrap_or_else(|| policy.clone()));
+    own.chain(besides.cloned()).collect()
+}
+
 fn every(request: &Request) -> Duration {
     request.every().unwrap_or(EVERY)
 }
@@ -306,4 +357,29 @@ fn shown_fields(request: &Request) -> Vec<(String, String)> {
         _ => String::from_utf8_lossy(value).into_owned(),
     };
     shown.map(|(name, bytes)| (name.to_owned(), value(name, bytes))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pushed_is_in_force_instead_of_the_nodes_own_and_besides() {
+        let policy = |name: &str, comment: &str| {
+            let text =
+                format!(r#"{{"version": 1, "name": "{name}", "routes": [{{"name": "{comment}", "path": "/"}}]}}"#);
+            Arc::new(Policy::parse(&text).expect("a policy"))
+        };
+        let [own, pushed] = ["own", "pushed"].map(|from| move |name: &str| policy(name, from));
+        let of = |own: &[Arc<Policy>], pushed: &[Arc<Policy>]| {
+            let said = |policy: &Arc<Policy>| {
+                let route = policy.routes().next().map(|route| route.rules.route.to_string());
+                format!("{} {}", policy.name, route.unwrap_or_default())
+            };
+            in_force(own, pushed).iter().map(said).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[own("b"), own("a")], &[]), ["b own", "a own"]);
+        assert_eq!(of(&[own("b"), own("a")], &[pushed("a"), pushed("c")]), ["b own", "a pushed", "c pushed"]);
+        assert_eq!(of(&[], &[pushed("a")]), ["a pushed"]);
+    }
 }
