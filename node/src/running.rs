@@ -170,12 +170,13 @@ impl Node {
         if let Some(analytics) = shared.analytics.as_ref().filter(|_| shared.following.log().board().is_some()) {
             analytics.share_as(&shared.name, getrandom::u64()?);
         }
-        shared.warming = warming.map(|schedule| Arc::new(warming::schedule::State::new(schedule)));
-        let shared = Arc::new(shared);
         // What was pushed before a restart is told to workers from their first poll. A store that does not answer is followed until it does.
         if let Err(error) = shared.look_at_policies().await {
             tracing::warn!(%error, "pushed policies are not known yet");
         }
+        let pushed = || shared.policies.in_force();
+        shared.warming = warming.map(|schedule| Arc::new(warming::schedule::State::new(schedule, pushed())));
+        let shared = Arc::new(shared);
         let following = shared.following.clone();
         let mut planes = vec![tokio::spawn(data::serve(listener, shared.clone()))];
         planes.extend(admin.map(|listener| tokio::spawn(admin::serve(listener, shared.clone()))));

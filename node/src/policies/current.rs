@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::Policy;
 use larder_core::cluster::message::{Policies, Pushed, Watch};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 
 use super::record::{Change, Changed, Next, NotDone, Outcome, Record, Version};
 use super::{PoliciesError, PolicyStore, Records};
@@ -30,6 +30,8 @@ pub(crate) struct Current {
     known: RwLock<Known>,
     looking: Mutex<()>,
     changed: Notify,
+    /// What is in force under each name that something was pushed under.
+    in_force: watch::Sender<Vec<Arc<Policy>>>,
     /// Those of the policies that the node itself was given.
     targets: Targets,
 }
@@ -48,7 +50,7 @@ pub(crate) struct Named {
     /// The end of an answer to a poll; `None` where a text cannot be had.
     told: Option<Bytes>,
     /// What is in force, where this node understands it.
-    active: Option<Policy>,
+    active: Option<Arc<Policy>>,
 }
 
 /// What came of a change.
@@ -80,7 +82,8 @@ impl Current {
     pub(crate) fn new(store: Arc<dyn PolicyStore>, clock: Arc<dyn Clock>, targets: Targets) -> Self {
         let known = Known { targets: Arc::new(targets.clone()), ..Known::default() };
         let (known, looking, changed) = (RwLock::new(known), Mutex::default(), Notify::new());
-        Self { store, clock, known, looking, changed, targets }
+        let (in_force, _) = watch::channel(Vec::new());
+        Self { store, clock, known, looking, changed, in_force, targets }
     }
 
     pub(crate) fn store(&self) -> &dyn PolicyStore {
@@ -90,6 +93,11 @@ impl Current {
     /// Hit ratios that are aimed at: as the policies in force say, and those that the node was given.
     pub(crate) fn targets(&self) -> Arc<Targets> {
         self.read().targets.clone()
+    }
+
+    /// What is in force of what was pushed, as it changes; without what this node does not understand.
+    pub(crate) fn in_force(&self) -> watch::Receiver<Vec<Arc<Policy>>> {
+        self.in_force.subscribe()
     }
 
     /// What there is under a name.
@@ -156,9 +164,15 @@ impl Current {
             let named = self.take_up(&name, record).await?;
             names.insert(name, Arc::new(named));
         }
-        let targets = Arc::new(self.targets.with(names.values().filter_map(|named| named.active.as_ref())));
+        let active: Vec<Arc<Policy>> = names.values().filter_map(|named| named.active.clone()).collect();
+        let targets = Arc::new(self.targets.with(active.iter().map(AsRef::as_ref)));
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { mark: Some(mark), names, targets };
         self.changed.notify_waiters();
+        self.in_force.send_if_modified(|before| {
+            let same = before.len() == active.len() && before.iter().zip(&active).all(|(a, b)| Arc::ptr_eq(a, b));
+            *before = active;
+            !same
+        });
         Ok(changes)
     }
 
@@ -226,7 +240,7 @@ impl Current {
             said.ok()
         });
         let told = Policies { generation: record.generation, active, shadow }.encode_back();
-        Ok(Named { record, told: Some(told.into()), active: policy })
+        Ok(Named { record, told: Some(told.into()), active: policy.map(Arc::new) })
     }
 
     /// A version with its text, where there is to be one; nothing at all where its text cannot be had.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+
+use larder_core::Policy;
 
 use super::purges::Purges;
 use super::state::{Holder, Picked, State};
@@ -40,7 +43,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, state: Arc<State>) {
     };
     let mut purges = Purges::new(shared.following.clone());
     let mut policies = state.schedule.policies.clone();
-    let mut policies_change = true;
+    let mut pushed = state.pushed.clone();
     let mut ticks = interval(turn::EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut under, mut asked): (Option<Under>, bool) = (None, false);
@@ -64,16 +67,12 @@ pub(crate) async fn keep(shared: Arc<Shared>, state: Arc<State>) {
                 }
                 state.set_holder(holder);
             }
-            changed = policies.changed(), if policies_change => {
-                policies_change = changed.is_ok();
-                if policies_change {
-                    policies.mark_unchanged();
-                    // What is under way was planned by the one before.
-                    if let Some(under) = under.take() {
-                        state.again(&under.picked);
-                    }
-                    state.plan();
+            () = others(&mut policies, &mut pushed) => {
+                // What is under way was planned by the one before.
+                if let Some(under) = under.take() {
+                    state.again(&under.picked);
                 }
+                state.plan();
             }
             () = state.asked.notified() => asked = true,
             scopes = purges.next() => state.purged(&scopes),
@@ -92,6 +91,21 @@ pub(crate) async fn keep(shared: Arc<Shared>, state: Arc<State>) {
     drop(under);
     state.set_running(false);
     turn.give().await;
+}
+
+type Policies = watch::Receiver<Vec<Arc<Policy>>>;
+
+/// Waits until there are other policies. Those whose other end is gone stay as they are.
+async fn others(configured: &mut Policies, pushed: &mut Policies) {
+    let change = async |policies: &mut Policies| {
+        if policies.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = change(configured) => {}
+        () = change(pushed) => {}
+    }
 }
 
 async fn ready(shared: &Shared) {

@@ -26,7 +26,8 @@ pub(crate) use state::{Shown, State};
 pub struct Schedule {
     /// Where requests go.
     pub via: Via,
-    /// The policies in force; others take their place as they are sent.
+    /// The policies whose entries are warmed; others take their place as they are sent, and what is pushed under one's name takes its
+    /// place, too.
     pub policies: watch::Receiver<Vec<Arc<Policy>>>,
     /// Where URLs belong that name no host; none is the proxy's own.
     pub sites: Vec<Site>,
@@ -35,7 +36,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// What these policies say, which do not change any more.
+    /// What these policies say, and what is pushed under their names.
     pub fn of(via: Via, policies: Vec<Arc<Policy>>) -> Self {
         // Its other end being gone, it stays as it is.
         let (_, policies) = watch::channel(policies);

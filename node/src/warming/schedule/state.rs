@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use larder_core::Policy;
 use larder_core::purge::Scope;
 use larder_core::time::Timestamp;
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::warming::coverage::Coverage;
@@ -42,6 +43,8 @@ pub(crate) enum Holder {
 /// A node's warming.
 pub(crate) struct State {
     pub(super) schedule: Schedule,
+    /// What is in force of what was pushed to the cluster.
+    pub(super) pushed: watch::Receiver<Vec<Arc<Policy>>>,
     inner: Mutex<Inner>,
     /// Somebody asks for everything now.
     pub(super) asked: Notify,
@@ -117,7 +120,7 @@ struct RefusedShown {
 }
 
 impl State {
-    pub(crate) fn new(schedule: Schedule) -> Self {
+    pub(crate) fn new(schedule: Schedule, pushed: watch::Receiver<Vec<Arc<Policy>>>) -> Self {
         let coverage = Coverage::new(Vec::new(), schedule.sites.clone(), &schedule.via);
         let inner = Inner {
             holder: Holder::Unknown("not asked yet".to_owned()),
@@ -127,7 +130,7 @@ impl State {
             refused_in_all: 0,
             coverage,
         };
-        let state = Self { schedule, inner: Mutex::new(inner), asked: Notify::new() };
+        let state = Self { schedule, pushed, inner: Mutex::new(inner), asked: Notify::new() };
         state.plan();
         state
     }
@@ -135,7 +138,13 @@ impl State {
     /// Makes the plan anew, by the policies in force. What was in it before keeps its place in time.
     pub(super) fn plan(&self) {
         let schedule = &self.schedule;
-        let policies = schedule.policies.borrow().clone();
+        let pushed = self.pushed.borrow().clone();
+        let mut policies = schedule.policies.borrow().clone();
+        for policy in &mut policies {
+            if let Some(pushed) = pushed.iter().find(|pushed| pushed.name == policy.name) {
+                *policy = pushed.clone();
+            }
+        }
         let (Plan { requests, refused, refused_in_all }, coverage) =
             plan::of_policies(&policies, &schedule.sites, &schedule.via, REQUESTS_MAX);
         for refused in &refused {
