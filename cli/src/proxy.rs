@@ -24,6 +24,9 @@ const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 /// What histograms have taken down is summed up this often, so that it does not pile up where nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// Before the first request: for the cluster's or the store's first word, which brings the policy that was pushed.
+const JOIN_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// After the last request: for what is on its way to the store or the cluster.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -198,6 +201,9 @@ async fn serve(options: Options) -> anyhow::Result<End> {
     let metrics = options.admin.map(|_| recorder()).transpose()?;
     let layer = layer(&options, policy.text).await?;
     let cache = layer.handle();
+    if !cache.joined(JOIN_TIMEOUT).await {
+        tracing::warn!("the cluster has said nothing yet: until it does, the policy is {}", options.policy.display());
+    }
     if let (Some(admin), Some(metrics)) = (options.admin, metrics) {
         let cache = cache.clone();
         let page = move || {

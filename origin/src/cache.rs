@@ -288,6 +288,9 @@ impl Cache {
             tracing::error!(target: "larder", policy = name, why, "a policy from the cluster is refused");
             self.telemetry.policy_refused(&name, self.link.is_some());
         }
+        if let Some(link) = &self.link {
+            link.note_heard();
+        }
     }
 }
 

@@ -107,6 +107,18 @@ impl Handle {
         Ok(())
     }
 
+    /// Waits until the cluster has been heard from for the first time, so that requests from now on are served under the policy that was
+    /// pushed to it, and whoever purges waits for this cache, too. Says whether that came within the time; where there is neither a
+    /// cluster nor a store, it is true at once.
+    ///
+    /// A layer that is built on a runtime begins to ask by itself. Nothing depends on waiting for it: what is not heard in time is heard
+    /// later.
+    pub async fn joined(&self, within: std::time::Duration) -> bool {
+        let Some(link) = &self.cache.link else { return true };
+        Cache::follow_cluster(&self.cache);
+        tokio::time::timeout(within, link.heard()).await.is_ok()
+    }
+
     /// Waits until what was stored and purged here has reached the cluster or the store, and closes the store. To be called when the
     /// application ends, with requests no more coming.
     ///

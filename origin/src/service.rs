@@ -67,7 +67,10 @@ impl CacheLayer {
     }
 
     pub(crate) fn new(cache: Cache) -> Self {
-        Self { cache: Arc::new(cache) }
+        let cache = Arc::new(cache);
+        // Where there is no runtime yet, the first request begins it.
+        Cache::follow_cluster(&cache);
+        Self { cache }
     }
 
     /// Purges, another policy, counters: what the application does with its cache.

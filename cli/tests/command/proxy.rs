@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::{PATIENCE, larder, run, stderr, stdout};
+use crate::support::{PATIENCE, Running, larder, run, stderr, stdout};
 
 /// An origin that answers `/slow` with half a body and the rest when it is told to, and everything else at once.
 pub struct Origin {
@@ -162,6 +162,36 @@ fn a_proxy_says_where_it_listens_and_ends_in_good_order() {
     assert_eq!(proxy.get("/"), "halfhalf");
     proxy.signal("-TERM");
     assert_eq!(proxy.ended().0, Some(0));
+}
+
+#[test]
+fn a_proxy_is_part_of_the_cluster_before_its_first_request() {
+    let (node, origin) = (Running::start(&[]), Origin::start());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("pushed.json");
+    // What the proxy is configured with stores nothing of an answer that says nothing of caching.
+    std::fs::write(&file, r#"{"version": 1, "name": "shop", "defaults": {"ttl": "60s"}, "routes": []}"#)
+        .expect("written");
+    let push = node.run(&["policy", "push", file.to_str().expect("text")]);
+    assert!(push.status.success(), "{push:?}");
+
+    let proxy = Proxy::start(&origin, &["--store", &format!("http://{}", node.data)]);
+    let purge = node.run(&["purge", "--all"]);
+    assert!(purge.status.success() && stdout(&purge).contains("1 of 1 workers"), "{purge:?}");
+    let first = ureq::get(format!("http://{}/", proxy.address)).call().expect("an answer");
+    let status = first.headers()["cache-status"].to_str().expect("text");
+    assert!(status.contains("stored"), "the first request is under the pushed policy: {status}");
+}
+
+#[test]
+fn a_proxy_whose_cluster_is_silent_serves_all_the_same() {
+    let origin = Origin::start();
+    // It listens, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let store = format!("http://{}", silent.local_addr().expect("an address"));
+    let mut proxy = Proxy::start(&origin, &["--store", &store]);
+    assert!(proxy.line_with("the cluster has said nothing yet").contains("policy.json"));
+    assert_eq!(proxy.get("/"), "halfhalf");
 }
 
 #[test]

@@ -370,3 +370,38 @@ fn a_purge_at_the_node_brings_the_origins_new_answer_before_any_client_asks() {
     assert_eq!(node.run(&["purge", "--prefix", "http://shop.test/other"]).status.code(), Some(0));
     assert_eq!(origin.asked().len(), 4);
 }
+
+#[test]
+fn a_node_warms_what_the_policy_names_that_is_pushed_and_after_a_rollback_what_was_before() {
+    let origin = Origin::start();
+    let proxy = Proxy::start(&origin, &[]);
+    let node = Running::start(&["--warm-via", &proxy.url, "--policy", &proxy.policy]);
+    let until = |what: &str| {
+        let end = Instant::now() + PATIENCE;
+        while origin.count(what) == 0 {
+            assert!(Instant::now() < end, "{what}: {:?}", origin.asked());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    };
+    let total = || {
+        let mut answer = ureq::get(format!("{}/v1/warming", node.admin)).call().expect("an answer");
+        answer.body_mut().read_json::<Value>().expect("JSON")["total"].as_u64()
+    };
+    until("/list de");
+    let more = POLICY.replace(r#""every": "5m" }"#, r#""every": "5m" }, { "url": "/list?page=2", "every": "5m" }"#);
+    let (more, other) = (proxy.file("more.json", more.as_bytes()), POLICY.replace("\"shop\"", "\"another\""));
+    assert_eq!(node.run(&["policy", "push", &proxy.policy]).status.code(), Some(0));
+    assert_eq!(node.run(&["policy", "push", &more]).status.code(), Some(0));
+    until("/list?page=2 de");
+    assert_eq!(total(), Some(4));
+    // One of a name that the node was not given is not its business.
+    let other = proxy.file("other.json", other.replace("/list", "/other").as_bytes());
+    assert_eq!(node.run(&["policy", "push", &other]).status.code(), Some(0));
+    assert_eq!(node.run(&["policy", "rollback", "shop"]).status.code(), Some(0));
+    let end = Instant::now() + PATIENCE;
+    while total() != Some(2) {
+        assert!(Instant::now() < end, "{:?}", total());
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert_eq!(origin.count("/other en"), 0);
+}

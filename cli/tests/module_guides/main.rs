@@ -18,18 +18,24 @@ use place::{Place, root};
 use session::Session;
 
 /// Pages that are no guides: what they are about is looked up in them and not done.
-const REFERENCES: [&str; 4] = ["README.md", "analytics.md", "origin.md", "security.md"];
+const REFERENCES: [&str; 6] = ["README.md", "analytics.md", "metrics.md", "origin.md", "security.md", "tracing.md"];
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn pages() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join("docs")).expect("docs/ can be read");
+    let mut pages: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    pages.retain(|path| name(path).ends_with(".md"));
+    pages.sort();
+    pages
+}
 
 fn guides() -> Vec<PathBuf> {
     let wanted = std::env::var("GUIDE").unwrap_or_default();
-    let entries = std::fs::read_dir(root().join("docs")).expect("docs/ can be read");
-    let mut guides: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    guides.retain(|path| {
-        let name = name(path);
-        name.ends_with(".md") && name.starts_with(&wanted) && !REFERENCES.contains(&name.as_str())
-    });
-    guides.sort();
+    let mut guides = pages();
+    guides.retain(|path| name(path).starts_with(&wanted) && !REFERENCES.contains(&name(path).as_str()));
     assert!(!guides.is_empty(), "no guide's name begins with {wanted:?}");
     guides
 }
@@ -46,18 +52,20 @@ fn every_command_of_every_guide_does_what_the_guide_says() {
 }
 
 #[test]
-fn the_index_names_every_guide() {
+fn the_index_names_every_page() {
     let index = std::fs::read_to_string(root().join("docs/README.md")).expect("docs/README.md can be read");
-    for guide in guides() {
-        let name = guide.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        assert!(index.contains(&format!("]({name})")), "docs/README.md has no link to {name}");
+    for name in pages().iter().map(|page| name(page)).filter(|name| name != "README.md") {
+        assert!(index.contains(&format!("| [{name}]({name}) |")), "docs/README.md has no row for {name}");
+    }
+    for reference in REFERENCES {
+        assert!(root().join("docs").join(reference).is_file(), "there is no docs/{reference}");
     }
 }
 
 /// Runs a guide from its first line to its last; what is wrong with it, if something is.
 fn run(guide: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(guide).map_err(|error| error.to_string())?;
-    run_text(&format!("docs/{}", guide.file_name().unwrap_or_default().to_string_lossy()), &text)
+    run_text(&format!("docs/{}", name(guide)), &text)
 }
 
 fn run_text(name: &str, text: &str) -> Result<(), String> {

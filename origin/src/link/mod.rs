@@ -38,10 +38,12 @@ pub(crate) struct Link {
     wire: Arc<Wire>,
     /// Unique in the fleet, and the same for as long as the layer lives.
     name: String,
-    purges: purges::Queue,
+    purges: Arc<purges::Queue>,
     /// Held by the tasks.
     running: Arc<Semaphore>,
     closing: watch::Sender<bool>,
+    /// Whether the cluster has answered a poll.
+    heard: watch::Sender<bool>,
     /// What the cluster is being told.
     pub(crate) told: Arc<Semaphore>,
 }
@@ -77,9 +79,10 @@ impl Link {
         Self {
             wire: Arc::new(wire),
             name,
-            purges: purges::Queue::default(),
+            purges: Arc::default(),
             running: Arc::new(Semaphore::new(1)),
             closing: watch::Sender::new(false),
+            heard: watch::Sender::new(false),
             told: Arc::new(Semaphore::new(TOLD_AT_ONCE as usize)),
         }
     }
@@ -102,6 +105,17 @@ impl Link {
         }
     }
 
+    /// The cluster has answered a poll.
+    pub(crate) fn note_heard(&self) {
+        self.heard.send_if_modified(|heard| !std::mem::replace(heard, true));
+    }
+
+    /// Waits until the cluster has answered a poll.
+    pub(crate) async fn heard(&self) {
+        // The sender lives as long as this does.
+        let _ = self.heard.subscribe().wait_for(|heard| *heard).await;
+    }
+
     /// Has a purge sent, behind those that wait.
     pub(crate) fn purge(&self, call: Call, last: Sequence) {
         self.purges.push(call, last);
@@ -109,7 +123,7 @@ impl Link {
 }
 
 impl Cache {
-    /// Begins the tasks of the second level, once there is a runtime. Should that end before the layer does, another's begins them
+    /// Begins the tasks of the second level, where there is a runtime and they do not run. Should that end before the layer does, another's begins them
     /// again.
     pub(crate) fn follow_cluster(cache: &Arc<Self>) {
         let Some(link) = &cache.link else { return };

@@ -65,8 +65,11 @@ pub(super) async fn run(cache: Weak<Cache>) {
         let Some(link) = &strong.link else { return };
         let next = link.purges.waiting().front().cloned();
         let Some((call, last)) = next else {
+            let queue = link.purges.clone();
+            // The layer may go meanwhile: this does not keep it.
+            drop(strong);
             tokio::select! {
-                () = link.purges.more.notified() => {}
+                () = queue.more.notified() => {}
                 () = tokio::time::sleep(LOOK_UP) => {}
             }
             continue;

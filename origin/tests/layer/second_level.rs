@@ -59,6 +59,30 @@ async fn what_one_layer_stored_another_serves_and_purges() {
 }
 
 #[tokio::test]
+async fn a_layer_follows_the_cluster_from_when_it_is_built() {
+    let node = node().await;
+    let layer = layer(&[&node]);
+    assert!(layer.handle().joined(Duration::from_secs(20)).await);
+    node.stop().await.expect("stopped");
+    assert!(layer.handle().joined(Duration::ZERO).await, "once is enough");
+
+    let urls = ["http://127.0.0.1:1"];
+    let alone = CacheLayer::builder().policy(POLICY).cluster(urls).build().expect("a layer");
+    assert!(!alone.handle().joined(Duration::from_millis(50)).await);
+    let none = CacheLayer::builder().policy(POLICY).build().expect("a layer");
+    assert!(none.handle().joined(Duration::ZERO).await, "there is none to hear from");
+}
+
+#[test]
+fn a_layer_that_is_built_without_a_runtime_follows_once_there_is_one() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let node = runtime.block_on(node());
+    let layer = layer(&[&node]);
+    assert!(runtime.block_on(layer.handle().joined(Duration::from_secs(20))));
+    runtime.block_on(node.stop()).expect("stopped");
+}
+
+#[tokio::test]
 async fn a_purge_in_one_layer_reaches_the_other() {
     let node = node().await;
     let (one, other) = (layer(&[&node]), layer(&[&node]));

@@ -9,11 +9,22 @@ use crate::http::Response;
 pub struct Expect {
     status: u16,
     cache: &'static str,
-    queries: Option<u64>,
+    queries: Queries,
     bytes: Option<usize>,
     fields: Vec<(&'static str, String)>,
     body: Option<String>,
     at_least: Duration,
+}
+
+/// What the API's database may have been asked.
+#[derive(Clone, Copy, Debug)]
+enum Queries {
+    /// So many queries.
+    Exactly(u64),
+    /// Some.
+    Some,
+    /// Others ask meanwhile, so they say nothing.
+    Any,
 }
 
 /// An answer of this status, with a `Cache-Status` that has these parameters (`fwd=uri-miss; stored`; `!stored` must be missing), for
@@ -22,7 +33,7 @@ pub fn expect(status: u16, cache: &'static str, queries: u64) -> Expect {
     Expect {
         status,
         cache,
-        queries: Some(queries),
+        queries: Queries::Exactly(queries),
         bytes: None,
         fields: Vec::new(),
         body: None,
@@ -33,7 +44,13 @@ pub fn expect(status: u16, cache: &'static str, queries: u64) -> Expect {
 impl Expect {
     /// For which the API ran some queries: how many a write takes is its own business.
     pub fn some_queries(mut self) -> Self {
-        self.queries = None;
+        self.queries = Queries::Some;
+        self
+    }
+
+    /// While others ask the API, too.
+    pub fn any_queries(mut self) -> Self {
+        self.queries = Queries::Any;
         self
     }
 
@@ -69,10 +86,10 @@ impl Expect {
         }
         problems.extend(self.cache_problems(response.field("cache-status")));
         match self.queries {
-            Some(expected) if queries != expected => {
+            Queries::Exactly(expected) if queries != expected => {
                 problems.push(format!("the API ran {queries} queries for it instead of {expected}"));
             }
-            None if queries == 0 => problems.push("the API ran no query for it".to_owned()),
+            Queries::Some if queries == 0 => problems.push("the API ran no query for it".to_owned()),
             _ => {}
         }
         if let Some(bytes) = self.bytes.filter(|bytes| *bytes != response.body.len()) {

@@ -2,9 +2,12 @@
 //! stays up to be tried. Knows the order; each part is in its own file.
 
 mod expect;
+mod load;
+mod operate;
 mod stage;
 mod table;
 mod tour;
+mod walk;
 
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
@@ -43,23 +46,25 @@ pub fn main(args: &Args) -> Result<Verdict> {
     let mut stage = Stage::open(stage::Parts { envoy, module: module.path, api, larder, port: args.port })?;
 
     let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let rows = tour::run(&mut stage, &mut Table::new(!args.json, colour))?;
+    let (rows, load) = tour::run(&mut stage, &mut Table::new(!args.json, colour))?;
     if args.json {
         let document = serde_json::json!({
-            "good": rows.iter().all(tour::Row::is_good), "urls": stage.urls(), "rows": rows,
+            "good": rows.iter().all(walk::Row::is_good), "urls": stage.urls(), "rows": rows,
         });
         println!("{}", serde_json::to_string_pretty(&document).context("cannot print JSON")?);
     } else {
         print!("{}", table::summary(&rows, colour));
     }
     if !args.once {
+        load.ease();
         if !args.json {
             print!("{}", table::invitation(&stage.urls()));
         }
         stage.watch()?;
     }
+    drop(load);
     stage.close()?;
-    Ok(if rows.iter().all(tour::Row::is_good) { Verdict::Good } else { Verdict::Bad })
+    Ok(if rows.iter().all(walk::Row::is_good) { Verdict::Good } else { Verdict::Bad })
 }
 
 /// What the demo needs of the machine: not the servers and tools that only tests and benches use.

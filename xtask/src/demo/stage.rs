@@ -64,8 +64,12 @@ pub struct Urls {
     pub admin: String,
     /// The node's admin plane.
     pub node: String,
+    /// The dashboard.
+    pub dashboard: String,
     /// The `larder` command.
     pub larder: PathBuf,
+    /// The policy that is in force.
+    pub policy: PathBuf,
 }
 
 /// A node of the cluster, in memory.
@@ -82,8 +86,10 @@ impl Stage {
         let folder = folder()?;
         let api_port = ports::free()?;
         let api = start_api(&parts.api, api_port, &folder)?;
-        let node = start_node(&parts.larder, &folder)?;
-        let (port, envoy_log) = (parts.port.unwrap_or(0), folder.join("envoy.log"));
+        // The node is to warm through Envoy, so it has to know where that will be.
+        let port = parts.port.map_or_else(ports::free, Ok)?;
+        let node = start_node(&parts.larder, port, &folder)?;
+        let envoy_log = folder.join("envoy.log");
         let mut stage = Self {
             envoy: None,
             port,
@@ -109,7 +115,7 @@ impl Stage {
         let socket = format!("{{ socket_address: {{ address: 127.0.0.1, port_value: {} }} }}", self.node.data);
         let values = BTreeMap::from([
             ("LARDER_WASM", self.parts.module.display().to_string()),
-            ("POLICY", read(root.join("policies/shop-api.json"))?),
+            ("POLICY", read(policy())?),
             ("ORIGIN_PORT", self.api_port.to_string()),
             ("LISTEN_PORT", self.port.to_string()),
             ("NODES", format!("{{ endpoint: {{ address: {socket} }} }}")),
@@ -124,10 +130,8 @@ impl Stage {
             core: None,
             workers: 1,
         };
-        let mut envoy = launch.start().with_context(|| match self.port {
-            0 => "Envoy does not start".to_owned(),
-            port => format!("Envoy does not start (is port {port} free?)"),
-        })?;
+        let mut envoy =
+            launch.start().with_context(|| format!("Envoy does not start (is port {} free?)", self.port))?;
         const HEALTHY: &str = "cluster.larder_nodes.membership_healthy";
         envoy.wait_until("the node to be found healthy", READY_WITHIN, |envoy| {
             envoy.stat(HEALTHY).is_ok_and(|n| n == 1)
@@ -137,12 +141,30 @@ impl Stage {
         Ok(())
     }
 
-    /// Runs the `larder` command against the node. Says whether it succeeded, and what it printed.
-    pub fn larder(&self, words: &[&str]) -> Result<(bool, String)> {
+    /// Runs the `larder` command, which knows the node. Its exit code, and what it printed.
+    pub fn larder(&self, words: &[&str]) -> Result<(Option<i32>, String)> {
         let mut command = Command::new(&self.parts.larder);
-        command.args(words).args(["--node", &format!("http://127.0.0.1:{}", self.node.admin)]);
+        command
+            .args(words)
+            .env("LARDER_NODE", format!("http://127.0.0.1:{}", self.node.admin))
+            .env_remove("LARDER_TOKEN");
         let (status, output) = crate::process::capture(&mut command, &self.folder.join("larder.log"))?;
-        Ok((status.success(), output.trim().to_owned()))
+        Ok((status.code(), output.trim().to_owned()))
+    }
+
+    /// What the node's admin plane says, as JSON.
+    pub fn node(&self, target: &str) -> Result<serde_json::Value> {
+        let text = http::text(self.node.admin, target)?;
+        serde_json::from_str(&text).with_context(|| format!("{target} is no JSON"))
+    }
+
+    /// A file with the policy, changed in one place.
+    pub fn changed(&self, name: &str, from: &str, to: &str) -> Result<String> {
+        let text = fs::read_to_string(policy()).context("cannot read the policy")?;
+        anyhow::ensure!(text.contains(from), "the policy has no {from}");
+        let path = self.folder.join(name);
+        fs::write(&path, text.replace(from, to)).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path.display().to_string())
     }
 
     /// The port of the shop through Envoy.
@@ -191,7 +213,9 @@ impl Stage {
             api: url(self.api_port),
             admin: url(self.envoy_admin),
             node: url(self.node.admin),
+            dashboard: format!("{}/", url(self.node.admin)),
             larder: self.parts.larder.clone(),
+            policy: policy(),
         }
     }
 
@@ -237,8 +261,26 @@ fn start_api(binary: &Path, port: u16, folder: &Path) -> Result<Service> {
     Ok(service)
 }
 
-/// A node that keeps everything in memory, on free ports.
-fn start_node(larder: &Path, folder: &Path) -> Result<Node> {
+/// What the shop is cached by.
+pub fn policy() -> PathBuf {
+    paths::root().join("policies/shop-api.json")
+}
+
+/// The policy without what is to be kept warm: requests that nobody has asked for would be among the queries that the tour counts. What
+/// is pushed later brings it.
+fn unwarmed(folder: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string(policy()).context("cannot read the policy")?;
+    let mut json: serde_json::Value = serde_json::from_str(&text).context("the policy is no JSON")?;
+    for route in json["routes"].as_array_mut().into_iter().flatten() {
+        route.as_object_mut().context("a route is no object")?.remove("warm");
+    }
+    let path = folder.join("node-policy.json");
+    fs::write(&path, json.to_string()).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+/// A node that keeps responses in memory, on free ports, and will warm through Envoy.
+fn start_node(larder: &Path, envoy: u16, folder: &Path) -> Result<Node> {
     #[derive(Deserialize)]
     struct Said {
         data: String,
@@ -246,6 +288,8 @@ fn start_node(larder: &Path, folder: &Path) -> Result<Node> {
     }
     let mut command = Command::new(larder);
     command.args(["node", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--json"]);
+    command.arg("--policy").arg(unwarmed(folder)?).args(["--warm-via", &format!("http://127.0.0.1:{envoy}")]);
+    command.arg("--analytics").arg(folder.join("analytics"));
     let mut service = Service::spawn("larder-node", &mut command, &folder.join("larder-node.log"))?;
     let log = service.log().to_path_buf();
     let mut said = None;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{Write as _, stdout};
 
 use super::stage::Urls;
-use super::tour::Row;
+use super::walk::Row;
 
 const GREEN: &str = "32";
 const RED: &str = "31";
@@ -29,7 +29,16 @@ impl Table {
     pub fn row(&mut self, row: &Row) {
         if !self.begun {
             self.begun = true;
-            let heading = line("", "what it shows", "request", "answer", "time", "bytes", "queries", "Cache-Status");
+            let heading = line(
+                "",
+                "what it shows",
+                "request",
+                "answer",
+                "time",
+                "bytes",
+                "queries",
+                "Cache-Status, or what was said",
+            );
             self.print(&paint(self.colour, BOLD, &heading));
         }
         let (mark, colour) = if row.is_good() { ("ok", GREEN) } else { ("BAD", RED) };
@@ -41,7 +50,7 @@ impl Table {
             &format!("{:.1} ms", row.ms),
             &row.bytes.to_string(),
             &row.queries.to_string(),
-            &row.cache_status,
+            &row.said,
         );
         let rest = text.strip_prefix(mark).unwrap_or(&text);
         self.print(&format!("{}{rest}", paint(self.colour, colour, mark)));
@@ -83,7 +92,7 @@ pub fn summary(rows: &[Row], colour: bool) -> String {
     let mut text = format!("\n{} of {} rows are not as they should be:\n", bad.len(), rows.len());
     for row in bad {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {}: {}\n    Cache-Status: {}", row.shows, row.request, row.cache_status);
+        let _ = writeln!(text, "  {}: {}\n    {}", row.shows, row.request, row.said);
         for problem in &row.problems {
             let _ = writeln!(text, "    - {problem}");
         }
@@ -93,10 +102,11 @@ pub fn summary(rows: &[Row], colour: bool) -> String {
 
 /// What a person can do now.
 pub fn invitation(urls: &Urls) -> String {
-    let Urls { shop, api, admin, node, larder } = urls;
-    let larder = larder.display();
+    let Urls { shop, api, admin, node, dashboard, larder, policy } = urls;
+    let (larder, policy) = (larder.display(), policy.display());
     format!(
         "
+The dashboard            {dashboard}   (a few visitors stay, so that there is something to see)
 The shop through Larder  {shop}/v1/products
 The shop API itself      {api}/v1/stats   (the queries it has run)
 Envoy's figures          {admin}/stats/prometheus   (those of Larder begin with larder_)
@@ -108,8 +118,12 @@ Try:
   curl -i -X PATCH -H 'Content-Type: application/json' -d '{{\"price_cents\": 4200}}' '{shop}/v1/products/7'
   curl -i '{shop}/v1/products/7'                                   the write is seen at once
   curl -i -H 'Authorization: Bearer carol-token' '{shop}/v1/cart'   personal: private, with an ETag, never shared
-  {larder} purge --tag product:7 --node {node}
-  {larder} stats --node {node}
+  export LARDER_NODE={node}
+  {larder} purge --tag product:7
+  {larder} warm --via {shop} --policy {policy}
+  sed 's/\"60s\"/\"5m\"/' {policy} | {larder} policy push -
+  {larder} policy rollback shop-api
+  {larder} stats
 
 Ctrl-C stops everything.
 "
@@ -129,7 +143,7 @@ mod tests {
             shows: "A hit",
             request: "GET /x".to_owned(),
             status: 200,
-            cache_status: "Larder; hit".to_owned(),
+            said: "Larder; hit".to_owned(),
             ms: 0.4,
             bytes: 7,
             queries: 2,

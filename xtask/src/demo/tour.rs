@@ -1,56 +1,28 @@
 //! The tour: requests to the shop through Larder, one row each, and what each must come to.
 //! Policy policies/shop-api.json says why each is so; the API's own answers know nothing of caching.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
-use serde::Serialize;
 
-use super::expect::{Expect, expect, is_hit};
+use super::expect::{expect, is_hit};
+use super::load::Load;
+use super::operate;
 use super::stage::Stage;
 use super::table::Table;
-use crate::http::{self, Request, Response};
+use super::walk::{Row, Tour, get};
+use crate::http::{Request, Response};
 
 /// How long the policy's shortest lifetime may take to be over.
 const STALE_WITHIN: Duration = Duration::from_secs(20);
-const POLL: Duration = Duration::from_millis(50);
 /// A page of the catalogue, and the same with parameters in another order and one that only trackers read.
 const LIST: &str = "/v1/products?page=2&sort=price";
 const LIST_TRACKED: &str = "/v1/products?utm_source=x&sort=price&page=2";
 /// How long the sales report takes the API.
 const REPORT: Duration = Duration::from_millis(300);
 
-/// A row of the tour.
-#[derive(Debug, Serialize)]
-pub struct Row {
-    /// What it shows.
-    pub shows: &'static str,
-    /// The request, on one line.
-    pub request: String,
-    /// The status; 0 where no answer came.
-    pub status: u16,
-    /// The answer's `Cache-Status`.
-    pub cache_status: String,
-    /// How long it took, in milliseconds.
-    pub ms: f64,
-    /// The body's length.
-    pub bytes: usize,
-    /// The API's database queries so far.
-    pub queries: u64,
-    /// What is not as it should be.
-    pub problems: Vec<String>,
-}
-
-impl Row {
-    /// Whether it is what it should be.
-    pub fn is_good(&self) -> bool {
-        self.problems.is_empty()
-    }
-}
-
-/// Goes on the tour.
-pub fn run(stage: &mut Stage, table: &mut Table) -> Result<Vec<Row>> {
+/// Goes on the tour. The visitors that came in the end stay.
+pub fn run(stage: &mut Stage, table: &mut Table) -> Result<(Vec<Row>, Load)> {
     let mut tour = Tour { stage, table, rows: Vec::new() };
     catalogue(&mut tour)?;
     images(&mut tour)?;
@@ -60,7 +32,8 @@ pub fn run(stage: &mut Stage, table: &mut Table) -> Result<Vec<Row>> {
     slow(&mut tour)?;
     cluster(&mut tour)?;
     outage(&mut tour)?;
-    Ok(tour.rows)
+    let load = operate::run(&mut tour)?;
+    Ok((tour.rows, load))
 }
 
 fn catalogue(tour: &mut Tour<'_>) -> Result<()> {
@@ -150,12 +123,9 @@ fn cluster(tour: &mut Tour<'_>) -> Result<()> {
     tour.ask("The cluster has kept what it had", list, &kept)?;
     tour.ask("... the report, too: nobody waits for it", get("/v1/reports/sales"), &kept)?;
     tour.ask("... and the product", get(product), &kept.clone().says("4242"))?;
-    let (delivered, said) = tour.stage.larder(&["purge", "--tag", "product:42"])?;
-    for line in said.lines() {
-        tour.table.event(&format!("larder purge --tag product:42: {line}"));
-    }
-    tour.also(delivered, "larder purge did not deliver");
-    tour.ask("A purge by tag: the API is asked", get(product), &expect(200, "!hit; stored", 1).says("4242"))?;
+    let purge = ["purge", "--tag", "product:42"];
+    tour.command("A purge by tag, heard by every worker", &purge, &["workers have heard"])?;
+    tour.ask("... the API is asked", get(product), &expect(200, "!hit; stored", 1).says("4242"))?;
     tour.ask("... once", get(product), &expect(200, "hit", 0))?;
     tour.ask("What has another tag is as it was", get("/v1/reports/sales"), &expect(200, "hit", 0))?;
     Ok(())
@@ -168,7 +138,7 @@ fn outage(tour: &mut Tour<'_>) -> Result<()> {
     tour.table.event("the API is stopped");
     tour.ask("What is fresh is still there", get("/v1/reports/sales"), &expect(200, "hit", 0))?;
     let stale = expect(200, "fwd=stale; detail=stale-if-error", 0).says("4242");
-    tour.ask_until_stale("What is stale, too, where the policy says so", &get(price), &stale)?;
+    tour.ask_while("What is stale, too, where the policy says so", &get(price), &stale, STALE_WITHIN, is_hit)?;
     let unknown = expect(503, "fwd=uri-miss; !stored", 0);
     tour.ask("A clean error for what was never asked", get("/v1/products/43"), &unknown)?;
     let cart = get("/v1/cart").field("authorization", "Bearer alice-token");
@@ -182,108 +152,6 @@ fn outage(tour: &mut Tour<'_>) -> Result<()> {
     Ok(())
 }
 
-struct Tour<'a> {
-    stage: &'a mut Stage,
-    table: &'a mut Table,
-    rows: Vec<Row>,
-}
-
-impl Tour<'_> {
-    /// Sends a request, makes it a row and prints that. An empty answer stands for none.
-    fn ask(&mut self, shows: &'static str, request: Request, expected: &Expect) -> Result<Response> {
-        let before = self.stage.queries()?;
-        let sent = http::send(self.stage.port(), &request);
-        self.record(shows, &request, expected, before, sent)
-    }
-
-    /// Like `ask`, as often as the answer is still a fresh one; the row is the first that is not.
-    fn ask_until_stale(&mut self, shows: &'static str, request: &Request, expected: &Expect) -> Result<Response> {
-        let before = self.stage.queries()?;
-        let deadline = Instant::now() + STALE_WITHIN;
-        let mut sent = http::send(self.stage.port(), request);
-        while sent.as_ref().is_ok_and(is_hit) && Instant::now() < deadline {
-            thread::sleep(POLL);
-            sent = http::send(self.stage.port(), request);
-        }
-        self.record(shows, request, expected, before, sent)
-    }
-
-    fn record(
-        &mut self,
-        shows: &'static str,
-        request: &Request,
-        expected: &Expect,
-        before: u64,
-        sent: Result<Response>,
-    ) -> Result<Response> {
-        let queries = self.stage.queries()?;
-        let (response, problems) = match sent {
-            Ok(response) => {
-                let problems = expected.problems(&response, queries - before);
-                (response, problems)
-            }
-            Err(error) => {
-                let none = Response { status: 0, fields: Vec::new(), body: Vec::new(), took: Duration::ZERO };
-                (none, vec![format!("no answer: {error:#} (Envoy's log: {})", self.stage.envoy_log().display())])
-            }
-        };
-        let row = Row {
-            shows,
-            request: shown(request),
-            status: response.status,
-            cache_status: response.field("cache-status").unwrap_or("(none)").to_owned(),
-            ms: (response.took.as_secs_f64() * 1e5).round() / 100.0,
-            bytes: response.body.len(),
-            queries,
-            problems,
-        };
-        self.table.row(&row);
-        self.rows.push(row);
-        Ok(response)
-    }
-
-    /// One more thing that must hold for the last row.
-    fn also(&mut self, holds: bool, problem: &str) {
-        if let Some(row) = self.rows.last_mut().filter(|_| !holds) {
-            row.problems.push(problem.to_owned());
-        }
-    }
-}
-
-fn get(target: &str) -> Request {
-    Request::get(target)
-}
-
 fn etag(response: &Response) -> String {
     response.field("etag").unwrap_or("\"none was given\"").to_owned()
-}
-
-/// The request on one line, with the fields that matter in its row, shortened where they are long.
-fn shown(request: &Request) -> String {
-    let mut text = format!("{} {}", request.method, request.target);
-    let fields = request.fields.iter().filter(|(name, _)| *name != "content-type");
-    let many = fields.clone().count() > 1;
-    for (name, value) in fields.filter(|(name, _)| !(many && *name == "accept-language")) {
-        if let Some(token) = value.strip_prefix("Bearer ") {
-            text.push_str(&format!(" [{token}]"));
-            continue;
-        }
-        let short: String = value.chars().take(12).collect();
-        let dots = if short.len() < value.len() { ".." } else { "" };
-        text.push_str(&format!(" [{name}: {short}{dots}]"));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_shown_on_one_short_line() {
-        let request = get("/x").field("accept-language", "de-AT,de;q=0.9,en;q=0.5");
-        assert_eq!(shown(&request), "GET /x [accept-language: de-AT,de;q=0..]");
-        let request = request.field("authorization", "Bearer alice-token").field("content-type", "text/plain");
-        assert_eq!(shown(&request), "GET /x [alice-token]");
-    }
 }

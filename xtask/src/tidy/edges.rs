@@ -119,7 +119,8 @@ mod tests {
             .iter()
             .map(|(name, deps)| {
                 let deps: Vec<_> = deps.split_whitespace().map(|name| json!({"name": bare(name)})).collect();
-                json!({"id": name, "name": name, "manifest_path": format!("{name}/Cargo.toml"), "dependencies": deps})
+                let manifest = format!("{name}/Cargo.toml");
+                json!({"id": name, "name": name, "version": "1.0.0", "manifest_path": manifest, "dependencies": deps})
             })
             .collect();
         let nodes: Vec<_> = graph
