@@ -21,9 +21,10 @@ async fn opened(url: &str) -> Arc<dyn PolicyStore> {
 
 async fn answers(store: &dyn PolicyStore) {
     let end = Instant::now() + crate::servers::DEADLINE;
+    let mut again = tokio::time::interval(Duration::from_millis(5));
     while store.records(None).await.is_err() {
         assert!(Instant::now() < end, "it does not answer");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        again.tick().await;
     }
 }
 
@@ -139,9 +140,10 @@ async fn a_failover_by_sentinel_is_followed() {
     answers(&*store).await;
     assert_eq!(records(&*store).await.records.get("shop"), Some(&record));
     let end = Instant::now() + crate::servers::DEADLINE;
+    let mut again = tokio::time::interval(Duration::from_millis(5));
     while store.replace("shop", Some(record.generation), &pushed(Some(&record), "two")).await != Ok(true) {
         assert!(Instant::now() < end, "nothing can be changed");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        again.tick().await;
     }
     assert_eq!(active(&*store, "shop").await.as_deref(), Some("two"));
 }
