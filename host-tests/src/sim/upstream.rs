@@ -175,7 +175,7 @@ impl World {
         self.after(1, Event::FromOrigin(exchanged, Delivery::Fails(how)));
     }
 
-    pub(super) fn from_origin(&mut self, exchanged: Exchanged, delivery: Delivery) {
+    pub(super) fn hear_origin(&mut self, exchanged: Exchanged, delivery: Delivery) {
         let Some(envoy) = self.fleet.envoys.get_mut(exchanged.who.envoy).filter(|e| e.life == exchanged.who.life)
         else {
             return;

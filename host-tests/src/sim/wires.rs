@@ -198,7 +198,7 @@ impl World {
         Bytes::from(bytes)
     }
 
-    pub(super) fn from_node(&mut self, asked: &Asked, answer: Option<Bytes>) {
+    pub(super) fn hear_node(&mut self, asked: &Asked, answer: Option<Bytes>) {
         match asked {
             Asked::Call { who, call, path, .. } => {
                 self.note(|| format!("envoy {} worker {} hears of {path}", who.envoy, who.worker));
