@@ -46,7 +46,7 @@ pub fn run(name: &str, nodes: &Nodes, as_json: bool) -> anyhow::Result<End> {
             routes.entry(name.to_owned()).or_default().add(route);
         }
     }
-    let is_safe = UNSAFE.iter().all(|(reason, _)| !all.differs.contains_key(*reason));
+    let is_safe = is_safe(&reports);
     if as_json {
         let said = json!({ "name": name, "safe": is_safe, "totals": all, "routes": routes, "nodes": reports });
         say(&format!("{said}\n"))?;
@@ -55,6 +55,11 @@ pub fn run(name: &str, nodes: &Nodes, as_json: bool) -> anyhow::Result<End> {
         say(&(lines.join("\n") + "\n"))?;
     }
     Ok(if is_safe { End::Done } else { End::Failed })
+}
+
+/// What is safe is the nodes' to say.
+fn is_safe(reports: &[Value]) -> bool {
+    reports.iter().all(|report| at(report, "/safe").as_bool() == Some(true))
 }
 
 fn lines(name: &str, reports: &[Value], all: &Sides, routes: &BTreeMap<String, Sides>, paint: Paint) -> Vec<String> {
@@ -83,13 +88,12 @@ fn lines(name: &str, reports: &[Value], all: &Sides, routes: &BTreeMap<String, S
     rows.push(all.row("all"));
     lines.extend(table(&rows));
     lines.push(String::new());
-    let before = lines.len();
     for (reason, words) in UNSAFE {
         if let Some(times) = all.differs.get(reason) {
             lines.push(paint.bad(&format!("not safe: {words}: {times} ({reason})")));
         }
     }
-    if lines.len() == before {
+    if is_safe(reports) {
         lines.push(paint.good(
             "safe: nobody would have got another body, and nothing would have been shared that is not shared now",
         ));

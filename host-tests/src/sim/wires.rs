@@ -209,7 +209,7 @@ impl World {
                     Some(answer) => Response::new(200).header(MARKER, PROTOCOL.to_string()).body(answer.to_vec()),
                     None => Response::new(503).header(MARKER, PROTOCOL.to_string()),
                 };
-                // Before the module hears of it: whatever it does with it, it has been told.
+                // A call that is not waited for any more tells nobody anything.
                 let polled = answer.filter(|_| path == Poll::PATH && envoy.host.calls().iter().any(|c| c.id == *call));
                 envoy.host.answer_call(*call, response);
                 if let Some(answer) = polled.and_then(PollAnswer::decode) {
