@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::fields::Fields;
+use crate::fields::{Fields, Name};
 
 /// No list is longer; a length above means damage.
 pub const LIST_MAX: u32 = 65_536;
@@ -93,12 +93,14 @@ impl Reader {
         std::str::from_utf8(&self.bytes()?).ok().map(str::to_owned)
     }
 
-    /// Field lines.
+    /// Field lines. Their values share the memory.
     pub fn fields(&mut self) -> Option<Fields> {
-        let mut fields = Fields::new();
-        for _ in 0..self.list()? {
-            let name = self.text()?;
-            fields.add(&name, self.bytes()?.to_vec());
+        let lines = self.list()?;
+        // A line takes eight bytes at least, so that no number of them asks for more memory than a few times what is here.
+        let mut fields = Fields::with_capacity((lines as usize).min(self.0.len() / 8));
+        for _ in 0..lines {
+            let name = self.bytes()?;
+            fields.push(Name::new(std::str::from_utf8(&name).ok()?), self.bytes()?);
         }
         Some(fields)
     }

@@ -2,17 +2,23 @@
 //!
 //! Names are lower case, values are raw bytes in order of arrival. Knows nothing of what a field means: `field/` does.
 
+mod name;
+
 use std::any::Any;
 use std::ops::Deref;
 use std::sync::OnceLock;
 
-/// One header field line.
+use bytes::Bytes;
+
+pub use name::Name;
+
+/// One header field line. Copying one copies neither name nor value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Lower-case name.
-    pub name: String,
+    pub name: Name,
     /// Raw value, not trimmed.
-    pub value: Vec<u8>,
+    pub value: Bytes,
 }
 
 /// An ordered list of field lines. Lookups are linear: real messages carry 10 to 30 lines.
@@ -34,37 +40,33 @@ impl Fields {
 
     /// Takes over what a host has read; names are made lower case where they are not.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        let lower = |mut name: String| {
-            name.make_ascii_lowercase();
-            name
-        };
-        Self { lines: pairs.into_iter().map(|(name, value)| Field { name: lower(name), value }).collect() }
+        let line = |(name, value): (String, Vec<u8>)| Field { name: Name::new(&name), value: value.into() };
+        Self { lines: pairs.into_iter().map(line).collect() }
     }
 
-    /// Takes these lines in place of its own, into the memory that those have; names are made lower case where they are not.
-    pub fn refill<'a>(&mut self, pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
-        let mut kept = 0;
-        for (name, value) in pairs {
-            match self.lines.get_mut(kept) {
-                Some(line) => {
-                    line.name.clear();
-                    line.name.push_str(name);
-                    line.value.clear();
-                    line.value.extend_from_slice(value);
-                }
-                None => self.lines.push(Field { name: name.to_owned(), value: value.to_vec() }),
-            }
-            if let Some(line) = self.lines.get_mut(kept) {
-                line.name.make_ascii_lowercase();
-            }
-            kept += 1;
+    /// Lines whose values share one piece of memory, all of which lives as long as any of them.
+    pub fn from_slices<'a>(memory: &Bytes, pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let line = |(name, value): (&str, &[u8])| Field { name: Name::new(name), value: memory.slice_ref(value) };
+        Self { lines: pairs.into_iter().map(line).collect() }
+    }
+
+    /// Lines whose values are copied, all of them into one piece of memory.
+    pub fn copied<'a, I: Iterator<Item = (&'a str, &'a [u8])>>(pairs: impl Fn() -> I) -> Self {
+        let (lines, bytes) = pairs().fold((0, 0), |(lines, bytes), (_, value)| (lines + 1, bytes + value.len()));
+        let mut memory = Vec::with_capacity(bytes);
+        pairs().for_each(|(_, value)| memory.extend_from_slice(value));
+        let mut memory = Bytes::from(memory);
+        let mut fields = Self::with_capacity(lines);
+        for (name, value) in pairs() {
+            let value = memory.split_to(value.len().min(memory.len()));
+            fields.lines.push(Field { name: Name::new(name), value });
         }
-        self.lines.truncate(kept);
+        fields
     }
 
-    /// Bytes of names and values that the lines have memory for.
-    pub fn capacity(&self) -> usize {
-        self.lines.iter().map(|line| line.name.capacity() + line.value.capacity()).sum()
+    /// The lines in order.
+    pub fn lines(&self) -> &[Field] {
+        &self.lines
     }
 
     /// The lines in order.
@@ -84,12 +86,12 @@ impl Fields {
 
     /// The first value of `name` (lower case).
     pub fn first(&self, name: &str) -> Option<&[u8]> {
-        self.lines.iter().find(|line| line.name == name).map(|line| line.value.as_slice())
+        self.lines.iter().find(|line| line.name == name).map(|line| &*line.value)
     }
 
     /// Every value of `name` (lower case), in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.lines.iter().filter(move |line| line.name == name).map(|line| line.value.as_slice())
+        self.lines.iter().filter(move |line| line.name == name).map(|line| &*line.value)
     }
 
     /// Whether `name` (lower case) is present.
@@ -108,14 +110,19 @@ impl Fields {
         Some(joined)
     }
 
+    /// Appends a line whose value is shared.
+    pub fn push(&mut self, name: Name, value: Bytes) {
+        self.lines.push(Field { name, value });
+    }
+
     /// Appends a line.
     pub fn add(&mut self, name: &str, value: impl Into<Vec<u8>>) {
-        self.lines.push(Field { name: name.to_ascii_lowercase(), value: value.into() });
+        self.lines.push(Field { name: Name::new(name), value: value.into().into() });
     }
 
     /// Replaces every line of `name` by one.
     pub fn set(&mut self, name: &str, value: impl Into<Vec<u8>>) {
-        let value = value.into();
+        let value = Bytes::from(value.into());
         match self.lines.iter().position(|line| line.name == name) {
             Some(at) => {
                 let mut index = 0;
@@ -127,7 +134,7 @@ impl Fields {
                     line.value = value;
                 }
             }
-            None => self.add(name, value),
+            None => self.lines.push(Field { name: Name::new(name), value }),
         }
     }
 
@@ -139,6 +146,15 @@ impl Fields {
     /// Keeps the lines for which `keep` says so.
     pub fn retain(&mut self, keep: impl FnMut(&Field) -> bool) {
         self.lines.retain(keep);
+    }
+
+    /// The same lines in memory of their own: what they were made of need not live on.
+    pub fn compact(&self) -> Self {
+        let mut memory = Vec::with_capacity(self.lines.iter().map(|line| line.value.len()).sum());
+        self.lines.iter().for_each(|line| memory.extend_from_slice(&line.value));
+        let mut memory = Bytes::from(memory);
+        let line = |line: &Field| Field { name: line.name.clone(), value: memory.split_to(line.value.len()) };
+        Self { lines: self.lines.iter().map(line).collect() }
     }
 
     /// Bytes of names and values.
@@ -276,15 +292,15 @@ mod tests {
     }
 
     #[test]
-    fn refilled_lines_are_the_new_ones_whatever_was_there() {
-        let lists: [&[(&str, &[u8])]; 4] =
-            [&[("A", b"1"), ("b", b"22")], &[("c", b"")], &[], &[("d", b"4"), ("e", b"5"), ("A", b"6")]];
-        let mut fields = Fields::new();
-        for list in lists {
-            fields.refill(list.iter().copied());
-            assert_eq!(fields, Fields::from_pairs(list.iter().map(|(name, value)| (name.to_string(), value.to_vec()))));
-            assert!(fields.capacity() >= fields.bytes());
-        }
+    fn values_share_the_memory_that_they_are_made_of() {
+        let memory = Bytes::from_static(b"A=1;b=22");
+        let slice = |from, to| memory.get(from..to).unwrap();
+        let shared = Fields::from_slices(&memory, [("A", slice(2, 3)), ("b", slice(6, 8))]);
+        let copied = Fields::copied(|| [("A", slice(2, 3)), ("b", slice(6, 8))].into_iter());
+        let plain = Fields::from_pairs([("a".to_owned(), b"1".to_vec()), ("B".to_owned(), b"22".to_vec())]);
+        assert_eq!((&shared, &copied), (&plain, &plain));
+        assert_eq!(shared.first("b").unwrap().as_ptr(), slice(6, 8).as_ptr());
+        assert_eq!(Fields::copied(std::iter::empty), Fields::new());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! exception is `No-Vary-Search`, where the origin itself says that a parameter does not matter.
 
 use std::borrow::{Borrow, Cow};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -64,6 +64,8 @@ impl Borrow<[u8]> for Key {
 pub struct Keyed {
     /// The primary key.
     pub key: Key,
+    /// What it is known by in the cluster, once somebody has asked.
+    name: OnceLock<String>,
     /// How much of the key is that of the path alone.
     path_bytes: usize,
     /// How much of the key is that of the URL.
@@ -87,6 +89,11 @@ impl Keyed {
     /// What of the key stands for the URL: the same bytes, the same [`Keyed::url`].
     pub fn url_part(&self) -> &[u8] {
         self.key.0.get(..self.url_bytes).unwrap_or_default()
+    }
+
+    /// What the key is known by in the cluster: [`Key::name`], hashed once.
+    pub fn name(&self) -> &str {
+        self.name.get_or_init(|| self.key.name())
     }
 
     /// The URL without what the key leaves out, as purges name it: what the key begins with.
@@ -226,6 +233,7 @@ pub fn keyed(rules: &KeyRules, head: &RequestHead, no_vary_search: Option<&NoVar
 
     Keyed {
         key: parts.key(),
+        name: OnceLock::new(),
         path_bytes,
         url_bytes,
         forward_target,

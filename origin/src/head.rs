@@ -80,23 +80,25 @@ pub(crate) fn request_head(parts: &request::Parts, has_body: bool, scheme: &Sche
         place.clear();
         place.push_str(text);
     }
-    let lines = parts.headers.iter().filter(|(name, _)| **name != HOST);
-    head.fields.refill(lines.map(|(name, value)| (name.as_str(), value.as_bytes())));
+    head.fields = fields(&parts.headers);
+    head.fields.remove("host");
     head.has_body = has_body;
     head
 }
 
 /// A request's head is not needed any more.
-pub(crate) fn spare(head: RequestHead) {
+pub(crate) fn spare(mut head: RequestHead) {
+    // Their memory is one piece, which whoever has taken a value holds.
+    head.fields = Fields::new();
     let texts = [&head.method, &head.scheme, &head.authority, &head.target];
-    let bytes = texts.iter().fold(head.fields.capacity(), |sum, text| sum.saturating_add(text.capacity()));
+    let bytes = texts.iter().fold(0usize, |sum, text| sum.saturating_add(text.capacity()));
     if bytes <= SPARE_BYTES_MAX {
         SPARE.set(Some(head));
     }
 }
 
 fn fields(headers: &HeaderMap) -> Fields {
-    Fields::from_pairs(headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())))
+    Fields::copied(|| headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
 }
 
 /// A request of the core's own. `None` where `http` cannot carry it.

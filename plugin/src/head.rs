@@ -2,7 +2,10 @@
 //!
 //! Reading is total: what is cut or inconsistent ends the list. Knows the pseudo headers, and nothing of what fields mean.
 
-use larder_core::fields::{Fields, RequestHead};
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use larder_core::fields::{Fields, Name, RequestHead};
 
 /// A head taken apart.
 #[derive(Debug, Default)]
@@ -18,10 +21,12 @@ pub struct Head {
 
 impl Head {
     /// Reads the ABI's form.
-    pub fn read(bytes: &[u8]) -> Self {
+    pub fn read(bytes: Vec<u8>) -> Self {
+        let bytes = Bytes::from(bytes);
         let mut head = Self::default();
-        let mut plain = Vec::new();
-        for (name, value) in Pairs::of(bytes) {
+        let pairs = Pairs::of(&bytes);
+        head.fields = Fields::with_capacity(pairs.lengths.len() / 8);
+        for (name, value) in pairs {
             let slot = match name {
                 b":method" => &mut head.method,
                 b":scheme" => &mut head.scheme,
@@ -30,13 +35,12 @@ impl Head {
                 b":status" => &mut head.status,
                 [b':', ..] => continue,
                 _ => {
-                    plain.push((text(name), value.to_vec()));
+                    head.fields.push(Name::new(&text(name)), bytes.slice_ref(value));
                     continue;
                 }
             };
             *slot = value.to_vec();
         }
-        head.fields = Fields::from_pairs(plain);
         head
     }
 
@@ -48,10 +52,10 @@ impl Head {
     /// As a request's head.
     pub fn into_request(self, has_body: bool) -> RequestHead {
         RequestHead {
-            method: text(&self.method),
-            scheme: text(&self.scheme),
-            authority: text(&self.authority),
-            target: text(&self.path),
+            method: text(&self.method).into_owned(),
+            scheme: text(&self.scheme).into_owned(),
+            authority: text(&self.authority).into_owned(),
+            target: text(&self.path).into_owned(),
             fields: self.fields,
             has_body,
         }
@@ -59,9 +63,9 @@ impl Head {
 }
 
 /// Bytes as text. What is not UTF-8 becomes text byte by byte, so that two different values stay different.
-fn text(bytes: &[u8]) -> String {
+fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
+        Ok(text) => text.into(),
         Err(_) => bytes.iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { private(*byte) }).collect(),
     }
 }

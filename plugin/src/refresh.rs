@@ -167,7 +167,7 @@ pub fn answered(root: u32, token: u32, header_count: usize, body_size: usize) {
         job.finish(root, now, None);
         return;
     }
-    let head = Head::read(&raw::map(Map::CallResponse).unwrap_or_default());
+    let head = Head::read(raw::map(Map::CallResponse).unwrap_or_default());
     let body = match body_size {
         0 => Ok(Vec::new()),
         size => raw::buffer(Buffer::CallResponseBody, 0, size),

@@ -31,14 +31,14 @@ pub enum Path {
 /// Sends a reply for the effective context.
 pub fn send(reply: &Reply, path: Path) -> Result<Mend, Status> {
     let body = reply.body();
-    let content_type = reply.fields().find(|field| field.name == "content-type").map(|field| field.value.as_slice());
+    let content_type = reply.fields().find(|field| field.name == "content-type").map(|field| &*field.value);
     // RFC 9110 8.3: content without a type is application/octet-stream, should nobody look closer; text/plain it is not.
     let default = (path == Path::Response && content_type.is_none() && !body.is_empty())
         .then_some(("content-type", &b"application/octet-stream"[..]));
     let mut lines = Vec::with_capacity(reply.base.len().saturating_add(reply.extra.len()).saturating_add(1));
     for field in reply.fields() {
         if head::is_clean(&field.value) {
-            lines.push((field.name.as_str(), field.value.as_slice()));
+            lines.push((field.name.as_str(), &*field.value));
         } else {
             metrics::note_unclean();
         }

@@ -75,7 +75,7 @@ impl Stream {
             self.phase = Phase::Nothing;
             return Action::Continue;
         };
-        let head = Head::read(&bytes).into_request(!end_of_stream);
+        let head = Head::read(bytes).into_request(!end_of_stream);
         let salt = || {
             let id = head.fields.first("x-request-id").unwrap_or_default();
             // FNV-1a: the request id is random enough, this only folds it.
@@ -194,7 +194,7 @@ impl Stream {
         }
         let Some(cache) = self.cache.clone() else { return (Action::Continue, None) };
         let Ok(bytes) = raw::map(Map::Response) else { return (Action::Continue, None) };
-        let head = Head::read(&bytes);
+        let head = Head::read(bytes);
         let status = head.status();
         let head = ResponseHead { status, fields: head.fields, source: source(status), ends: end_of_stream };
         let capacity = head.content_length().unwrap_or(0);

@@ -50,7 +50,7 @@ pub fn update(stored: &mut Fields, new: &Fields) {
     };
     stored.retain(|line| line.name != "age" && !(taken(&line.name) && new.has(&line.name)));
     for line in new.iter().filter(|line| taken(&line.name) && hop::is_clean(&line.value)) {
-        stored.add(&line.name, line.value.as_slice());
+        stored.push(line.name.clone(), line.value.clone());
     }
 }
 

@@ -12,7 +12,7 @@ use crate::field::cache_control::CacheControl;
 use crate::field::hop;
 use crate::field::range::{self, RangeRequest};
 use crate::field::vary::{self, Vary};
-use crate::fields::{Fields, RequestHead, ResponseHead, Source};
+use crate::fields::{Fields, Name, RequestHead, ResponseHead, Source};
 use crate::policy::rules::{Rules, SetCookieRule, StatusPattern};
 use crate::time::Seconds;
 
@@ -259,7 +259,8 @@ fn input_is_keyed(c: &Candidate<'_>) -> Result<(), NotStored> {
             if !origin_is_keyed(c, &names) {
                 return Err(NotStored::UnkeyedOrigin);
             }
-            let vary_covers = |name: &String| matches!(&names, Vary::Names(names) if names.contains(name));
+            let vary_covers =
+                |name: &Name| matches!(&names, Vary::Names(names) if names.iter().any(|other| name == other));
             if unkeyed::unkeyed(c.request, c.covers).is_some_and(|name| !vary_covers(&name)) {
                 return Err(NotStored::UnkeyedInput);
             }

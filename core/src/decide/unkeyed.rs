@@ -5,7 +5,7 @@
 //! says (CPDoS): the next, ordinary request might not have got it.
 
 use crate::field::hop;
-use crate::fields::RequestHead;
+use crate::fields::{Name, RequestHead};
 
 /// Fields by which clients pretend another host, scheme, path or method.
 const PRETENDING: [&str; 25] = [
@@ -42,11 +42,11 @@ const VALUE_BYTES_MAX: usize = 4096;
 const HEAD_BYTES_MAX: usize = 12 * 1024;
 
 /// The field of a request that its response may depend on though the key does not cover it.
-pub fn unkeyed(request: &RequestHead, covers: &[String]) -> Option<String> {
+pub fn unkeyed(request: &RequestHead, covers: &[String]) -> Option<Name> {
     request
         .fields
         .iter()
-        .find(|line| PRETENDING.contains(&line.name.as_str()) && !covers.contains(&line.name))
+        .find(|line| PRETENDING.contains(&line.name.as_str()) && !covers.iter().any(|name| line.name == *name))
         .map(|line| line.name.clone())
 }
 

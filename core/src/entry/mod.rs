@@ -4,22 +4,25 @@
 pub mod etag;
 pub mod wire;
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 
 use crate::decide::age::Times;
 use crate::decide::vary::VaryKey;
 use crate::field::date;
 use crate::field::etag::EntityTag;
-use crate::fields::Fields;
+use crate::fields::{Field, Fields};
 use crate::purge::Position;
 use crate::time::Timestamp;
 
 /// A stored response with what is needed to reuse, validate and purge it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     facts: Facts,
     etag: Option<EntityTag>,
-    last_modified: Option<Timestamp>,
+    /// Read when somebody asks: most responses are used without.
+    last_modified: OnceLock<Option<Timestamp>>,
 }
 
 /// What an entry is made from.
@@ -49,13 +52,19 @@ pub struct Facts {
     pub personal: bool,
 }
 
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.facts == other.facts
+    }
+}
+
+impl Eq for Entry {}
+
 impl Entry {
     /// Seals facts into an entry.
     pub fn new(facts: Facts) -> Self {
         let etag = facts.fields.first("etag").and_then(EntityTag::parse);
-        let received = facts.times.response;
-        let last_modified = facts.fields.first("last-modified").and_then(|value| date::parse(value, received));
-        Self { facts, etag, last_modified }
+        Self { facts, etag, last_modified: OnceLock::new() }
     }
 
     /// The facts.
@@ -80,12 +89,15 @@ impl Entry {
 
     /// `Last-Modified`, where it is a date.
     pub fn last_modified(&self) -> Option<Timestamp> {
-        self.last_modified
+        *self.last_modified.get_or_init(|| {
+            let received = self.facts.times.response;
+            self.facts.fields.first("last-modified").and_then(|value| date::parse(value, received))
+        })
     }
 
     /// Whether the origin can be asked if this is still good.
     pub fn has_origin_validator(&self) -> bool {
-        self.origin_etag().is_some() || self.last_modified.is_some()
+        self.origin_etag().is_some() || self.last_modified().is_some()
     }
 
     /// Tags as text.
@@ -95,7 +107,8 @@ impl Entry {
 
     /// Bytes that this entry keeps in memory, counting head, body and tags.
     pub fn weight(&self) -> u64 {
-        const FIELD: usize = 56; // two heap blocks and their places in the list
+        // The place in the list, and a block for a name that is not a common one.
+        const FIELD: usize = size_of::<Field>() + 16;
         let facts = &self.facts;
         let tags: usize = facts.tags.iter().map(|tag| tag.len() + 40).sum();
         let vary: usize = facts.vary.0.iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len) + FIELD).sum();

@@ -11,7 +11,7 @@ use super::{Bypassed, Exchange, State, post};
 use crate::decide::admit::Bypass;
 use crate::edge::MARK;
 use crate::field::cache_status::CacheStatus;
-use crate::fields::{RequestHead, ResponseHead};
+use crate::fields::{Name, RequestHead, ResponseHead};
 use crate::policy::rules::Rules;
 use crate::policy::template::Params;
 use crate::tally::{Count, Outcome};
@@ -31,7 +31,7 @@ impl Exchange {
     pub(super) fn bypass(&mut self, now: Timestamp, bypassing: Bypassing, worker: &mut Worker) -> RequestVerdict {
         let Bypassing { head: request, rules, params, reason, behind_edge } = bypassing;
         let mut edits = internal_edits(&request.fields);
-        edits.extend(worker.edge.mark(now).map(|mark| Edit::Set(MARK.to_owned(), mark)));
+        edits.extend(worker.edge.mark(now).map(|mark| Edit::Set(Name::new(MARK), mark.into())));
         let standing = worker.purges.now();
         let bypassed = Bypassed { request, rules, params, reason, behind_edge, sent: now, standing };
         self.state = State::BypassedResponse(Box::new(bypassed));

@@ -22,6 +22,7 @@ use crate::decide::age;
 use crate::decide::reuse::{self, Reuse};
 use crate::entry::{Entry, wire};
 use crate::field::cache_control::CacheControl;
+use crate::fields::Name;
 use crate::flights::{Part, Wake};
 use crate::judged::Judged;
 use crate::purge::{Covered, Standing};
@@ -179,7 +180,7 @@ impl Exchange {
     /// The request is answered: others may look, and the lease, should there be one, is given back.
     fn land(&self, asked: &Asked, lease: u64, worker: &mut Worker, out: &mut Vec<Effect>) {
         wake_all(worker.flights.land(&asked.keyed.key, self.id), out);
-        share::release(&asked.keyed.key, lease, Release::default(), worker, out);
+        share::release(&asked.keyed, lease, Release::default(), worker, out);
     }
 
     /// A large response goes from the node to the client without passing through here.
@@ -211,10 +212,11 @@ pub(super) fn call(asked: &Asked, wants_lease: bool, wait_for: Millis, worker: &
     let rules = &asked.rules;
     let mut fields = asked.request.fields.clone();
     if let Some(allowed) = &rules.vary_allow {
-        fields.retain(|line| allowed.contains(&line.name) && !asked.keyed.covers.contains(&line.name));
+        let has = |names: &[String], name: &Name| names.iter().any(|other| name == other);
+        fields.retain(|line| has(allowed, &line.name) && !has(&asked.keyed.covers, &line.name));
     }
     let lease_for = rules.collapse_wait.filter(|_| wants_lease).unwrap_or_default();
-    let name = asked.keyed.key.name();
+    let name = asked.keyed.name().to_owned();
     let inline_bytes_max = settings.reroute_above.unwrap_or(INLINE_BYTES_MAX);
     let message = Lookup { name: name.clone(), fields, lease_for, wait_for, inline_bytes_max };
     let timeout = Millis(settings.timeout.0.saturating_add(wait_for.0));
@@ -247,7 +249,7 @@ pub(super) fn held(
     standing: Standing,
     revision: u64,
 ) -> Option<Held> {
-    let (entry, _) = wire::decode(&found.record, &asked.keyed.key.name()).ok()?;
+    let (entry, _) = wire::decode(&found.record, asked.keyed.name()).ok()?;
     let entry = by_our_clock(entry, there, now);
     let facts = entry.facts();
     let spoken = facts.fields.first("content-language");

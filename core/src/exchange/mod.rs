@@ -51,7 +51,7 @@ use crate::cluster::message::Release;
 use crate::decide::admit::{self, Bypass};
 use crate::decide::identity::{self, Identity};
 use crate::edge::{MARK, TAGS};
-use crate::fields::{RequestHead, ResponseHead, Source};
+use crate::fields::{Name, RequestHead, ResponseHead, Source};
 use crate::flights::{Part, StreamId, Wake};
 use crate::key::{self, Keyed};
 use crate::policy::Policy;
@@ -214,7 +214,7 @@ impl Exchange {
         matches!(&self.state, State::Nothing)
     }
 
-    /// The head of a request that was answered from memory: another one can be made where it was ([`crate::fields::Fields::refill`]).
+    /// The head of a request that was answered from memory: another one can be made where it was.
     pub fn take_answered(&mut self) -> Option<RequestHead> {
         self.answered.take()
     }
@@ -324,7 +324,7 @@ impl Exchange {
         if let (true, ResponseVerdict::Pass { edits, .. }) = (tagged, &mut verdict)
             && !edits.iter().any(|edit| matches!(edit, Edit::Set(name, _) if name == TAGS))
         {
-            edits.push(Edit::Remove(TAGS.to_owned()));
+            edits.push(Edit::Remove(Name::new(TAGS)));
         }
         if let Some(head) = shaded {
             self.shade_response(now, head, &verdict, worker);
@@ -401,7 +401,7 @@ impl Exchange {
         };
         if let Some(asked) = asked {
             wake_all(worker.flights.leave(&asked.keyed.key, self.id), out);
-            share::release(&asked.keyed.key, lease, Release::default(), worker, out);
+            share::release(&asked.keyed, lease, Release::default(), worker, out);
         }
     }
 }

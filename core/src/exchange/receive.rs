@@ -301,7 +301,7 @@ impl Exchange {
             }
             Err(reason) => {
                 let release = Release { uncacheable: true, ..Release::default() };
-                share::release(key, storing.lease, release, worker, out);
+                share::release(&asked.keyed, storing.lease, release, worker, out);
                 worker.tally.add(receiving.rules.index, Count::NotStored(*reason), 1);
                 worker.flights.note_uncacheable(key, now);
                 wake_all(worker.flights.scatter(key, self.id, Wake::Released), out);
@@ -326,7 +326,7 @@ impl Exchange {
             worker.flights.note_uncacheable(&asked.keyed.key, now);
         }
         let release = Release { uncacheable: reason.is_lasting(), ..Release::default() };
-        share::release(&asked.keyed.key, lease, release, worker, out);
+        share::release(&asked.keyed, lease, release, worker, out);
         wake_all(worker.flights.scatter(&asked.keyed.key, self.id, Wake::Released), out);
     }
 }

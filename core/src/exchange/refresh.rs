@@ -151,7 +151,7 @@ impl Refresh {
             lookup::keep(asked, &there.variant, worker);
             worker.flights.end_refresh(&key);
             if let Lease::Granted(lease) = answer.lease {
-                share::release(&key, lease, Release::default(), worker, out);
+                share::release(&asked.keyed, lease, Release::default(), worker, out);
             }
             return RefreshStep::Done;
         }
@@ -188,7 +188,7 @@ impl Refresh {
             Answer::Response(head, body) if head.status < 500 => (head, body),
             _ => {
                 worker.flights.defer_refresh(&key, now.plus(RETRY_AFTER));
-                share::release(&key, self.lease, Release::default(), worker, out);
+                share::release(&self.asked.keyed, self.lease, Release::default(), worker, out);
                 return;
             }
         };
@@ -239,7 +239,7 @@ impl Refresh {
                 }
                 worker.flights.defer_refresh(&key, now.plus(RETRY_AFTER));
                 let release = Release { uncacheable: lasting, forget: lasting, ..Release::default() };
-                share::release(&key, self.lease, release, worker, out);
+                share::release(&self.asked.keyed, self.lease, release, worker, out);
             }
         }
     }

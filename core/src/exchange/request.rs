@@ -158,7 +158,7 @@ impl Exchange {
             worker.tally.add(asked.rules.index, count, 1);
             out.push(Effect::Refresh(Box::new(refresh)));
         } else {
-            share::release(&asked.keyed.key, lease, Release::default(), worker, out);
+            share::release(&asked.keyed, lease, Release::default(), worker, out);
         }
     }
 

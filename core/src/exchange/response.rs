@@ -68,7 +68,7 @@ impl Exchange {
             // the next request asks for a whole response.
             worker.shelf.forget(key, &stale.entry);
             let release = Release { forget: true, ..Release::default() };
-            share::release(key, fetch.lease, release, worker, out);
+            share::release(&fetch.asked.keyed, fetch.lease, release, worker, out);
             stale.clone()
         };
         self.wake_followers(now, &fetch.asked, &variant, worker, out);
@@ -126,7 +126,7 @@ impl Exchange {
         let key = &fetch.asked.keyed.key;
         wake_all(worker.flights.scatter(key, self.id, Wake::Failed), out);
         wake_all(worker.flights.done(key, self.id), out);
-        share::release(key, fetch.lease, Release::default(), worker, out);
+        share::release(&fetch.asked.keyed, fetch.lease, Release::default(), worker, out);
         // Not a hit in the sense of RFC 9211 2.1: the request was forwarded.
         let status = CacheStatus {
             fwd_status: (head.source == Source::Origin).then_some(head.status),
@@ -227,13 +227,13 @@ impl Exchange {
         }
         let lasting = reason.is_lasting();
         let release = Release { uncacheable: lasting, forget: lasting && fetch.stale.is_some(), ..Release::default() };
-        share::release(key, fetch.lease, release, worker, out);
+        share::release(&fetch.asked.keyed, fetch.lease, release, worker, out);
         if fetch.asked.request.method == "HEAD" && head.status == 200 {
             let (policy, asked) = (&self.policy, &fetch.asked);
             let context = Context { policy, asked, sent: fetch.sent, standing: fetch.standing };
             if storing::take_head(&context, head, now, worker) {
                 let release = Release { forget: true, ..Release::default() };
-                share::release(key, 0, release, worker, out);
+                share::release(&fetch.asked.keyed, 0, release, worker, out);
             }
         }
         let wake = if is_failure(head) { Wake::Failed } else { Wake::Released };

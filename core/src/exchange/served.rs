@@ -36,7 +36,7 @@ pub(super) struct Fallback {
 impl Served {
     pub(super) fn begin(asked: Asked, left: i64) -> (Self, Edits) {
         let mut fields = forwarded_fields(&asked);
-        fields.set(SERVE, asked.keyed.key.name());
+        fields.set(SERVE, asked.keyed.name());
         let mut edits = edits_between(&asked.request.fields, &fields);
         edits.push(Edit::Route);
         (Self { asked, left }, edits)
@@ -55,7 +55,7 @@ impl Exchange {
         let Served { asked, left } = served;
         let from_node = head.source == Source::Origin && head.fields.has(MARKER);
         // A response to another request is nobody's answer, however it came here.
-        let is_this = head.fields.first(SERVE).is_some_and(|name| name == asked.keyed.key.name().as_bytes());
+        let is_this = head.fields.first(SERVE).is_some_and(|name| name == asked.keyed.name().as_bytes());
         let answers = from_node && is_this && (head.status < 400 || matches!(head.status, 412 | 416));
         if answers {
             let mut fields = head.fields.clone();

@@ -10,7 +10,7 @@ use crate::cluster::{Call, LOG_NAME, TELL_TIMEOUT};
 use crate::decide::age;
 use crate::decide::lifetime::Lifetime;
 use crate::entry::{Entry, wire};
-use crate::key::Key;
+use crate::key::Keyed;
 use crate::purge::{Mode, Scope};
 use crate::shelf::Variant;
 use crate::time::{Millis, Seconds, Timestamp};
@@ -30,12 +30,12 @@ pub(super) fn stored(
     worker: &Worker,
     out: &mut Vec<Effect>,
 ) {
-    let key = &context.asked.keyed.key;
+    let keyed = &context.asked.keyed;
     let Some(fill) = Fill::of(variant, now, worker) else {
-        release(key, lease, Release::default(), worker, out);
+        release(keyed, lease, Release::default(), worker, out);
         return;
     };
-    let name = key.name();
+    let name = keyed.name().to_owned();
     let message = Store {
         record: wire::encode(&variant.entry, &name, fill.fresh_until, true).into(),
         name,
@@ -59,7 +59,7 @@ pub(super) fn confirmed(
 ) {
     if !kept {
         let superseded = Release { uncacheable: true, forget: true, ..Release::default() };
-        release(&context.asked.keyed.key, lease, superseded, worker, out);
+        release(&context.asked.keyed, lease, superseded, worker, out);
         return;
     }
     let (Some(known), Some(fill)) = (known, Fill::of(variant, now, worker)) else {
@@ -71,7 +71,7 @@ pub(super) fn confirmed(
         stored(context, variant, lease, now, worker, out);
         return;
     }
-    let name = context.asked.keyed.key.name();
+    let name = context.asked.keyed.name().to_owned();
     let message = Freshen {
         record: wire::encode(&variant.entry, &name, fill.fresh_until, false).into(),
         name,
@@ -85,10 +85,10 @@ pub(super) fn confirmed(
 }
 
 /// A lease is not used, or something beside it is to be said of a key. Nothing to say is not said.
-pub(super) fn release(key: &Key, lease: LeaseId, with: Release, worker: &Worker, out: &mut Vec<Effect>) {
+pub(super) fn release(keyed: &Keyed, lease: LeaseId, with: Release, worker: &Worker, out: &mut Vec<Effect>) {
     let says = lease != 0 || with.forget;
     if worker.cluster.is_some() && says {
-        let message = Release { name: key.name(), lease, ..with };
+        let message = Release { name: keyed.name().to_owned(), lease, ..with };
         tell(Release::PATH, message.name.clone(), message.encode(), out);
     }
 }

@@ -89,7 +89,8 @@ pub(super) fn variant(
     let entry = Entry::new(Facts {
         url: keyed.url(),
         status: whole.status,
-        fields,
+        // Stored fields hold nothing of the head that they came in.
+        fields: fields.compact(),
         body: Bytes::copy_from_slice(whole.body),
         times: whole.times,
         vary: vary_key(asked, names),
@@ -170,7 +171,7 @@ pub(super) fn freshen(
     // The update names the origin's validators only; one made here still fits the unchanged body.
     freshen::update(&mut facts.fields, &strip(context, confirmation));
     let directives = CacheControl::of_response(&facts.fields, &asked.rules.targeted);
-    facts.fields = store::stored_fields(&asked.rules, &directives, &facts.fields);
+    facts.fields = store::stored_fields(&asked.rules, &directives, &facts.fields).compact();
     facts.times = super::response::times_of(&head, context.sent, now);
     facts.position = context.standing.position;
     // RFC 9111 5.2.2.3: what was stored by must-understand stays so.

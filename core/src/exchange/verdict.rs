@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::refresh::Refresh;
 use crate::cluster::Call;
 use crate::entry::Entry;
-use crate::fields::{Fields, RequestHead, SharedFields};
+use crate::fields::{Field, Fields, Name, RequestHead, SharedFields};
 use crate::flights::{StreamId, Wake};
 use crate::purge::{Mode, Scope, Sequence};
 
@@ -104,11 +104,11 @@ pub struct Invalidation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
     /// Remove every line of a name.
-    Remove(String),
+    Remove(Name),
     /// Replace every line of a name by one.
-    Set(String, Vec<u8>),
+    Set(Name, Bytes),
     /// Append a line.
-    Add(String, Vec<u8>),
+    Add(Name, Bytes),
     /// Change the request's target (`:path`).
     Target(String),
     /// Choose the request's route anew, by the head as it is now.
@@ -121,9 +121,10 @@ pub type Edits = Vec<Edit>;
 /// The edits that make `after` of `before`.
 pub fn edits_between(before: &Fields, after: &Fields) -> Edits {
     let mut edits = Edits::new();
-    let mut seen: Vec<&str> = Vec::new();
-    for line in after.iter() {
-        let name = line.name.as_str();
+    let Some((was, is)) = where_they_differ(before, after) else { return edits };
+    let mut seen: Vec<&Name> = Vec::with_capacity(was.len() + is.len());
+    for line in is {
+        let name = &line.name;
         if seen.contains(&name) {
             continue;
         }
@@ -131,18 +132,34 @@ pub fn edits_between(before: &Fields, after: &Fields) -> Edits {
         if after.all(name).eq(before.all(name)) {
             continue;
         }
-        let mut values = after.all(name);
-        edits.extend(values.next().map(|value| Edit::Set(name.to_owned(), value.to_vec())));
-        edits.extend(values.map(|value| Edit::Add(name.to_owned(), value.to_vec())));
+        let mut values = after.iter().filter(|line| line.name == *name).map(|line| line.value.clone());
+        edits.extend(values.next().map(|value| Edit::Set(name.clone(), value)));
+        edits.extend(values.map(|value| Edit::Add(name.clone(), value)));
     }
-    for line in before.iter() {
-        let name = line.name.as_str();
+    for line in was {
+        let name = &line.name;
         if !seen.contains(&name) {
             seen.push(name);
-            edits.push(Edit::Remove(name.to_owned()));
+            let mut values = after.iter().filter(|line| line.name == *name).map(|line| line.value.clone());
+            match values.next() {
+                None => edits.push(Edit::Remove(name.clone())),
+                Some(value) => {
+                    edits.push(Edit::Set(name.clone(), value));
+                    edits.extend(values.map(|value| Edit::Add(name.clone(), value)));
+                }
+            }
         }
     }
     edits
+}
+
+/// What is left of either without the lines that both begin with and both end with: most of a head stays as it is.
+fn where_they_differ<'a>(before: &'a Fields, after: &'a Fields) -> Option<(&'a [Field], &'a [Field])> {
+    let (was, is) = (before.lines(), after.lines());
+    let same = was.iter().zip(is).take_while(|(was, is)| was == is).count();
+    let (was, is) = (was.get(same..)?, is.get(same..)?);
+    let same = was.iter().rev().zip(is.iter().rev()).take_while(|(was, is)| was == is).count();
+    Some((was.get(..was.len() - same)?, is.get(..is.len() - same)?))
 }
 
 /// A whole response made here. Hosts send `base` and then `extra`, with `Content-Length` of the body they send.
@@ -213,12 +230,40 @@ mod tests {
         assert_eq!(
             edits_between(&before, &after),
             [
-                Edit::Set("b".into(), b"2".to_vec()),
-                Edit::Set("d".into(), b"1".to_vec()),
-                Edit::Add("d".into(), b"2".to_vec()),
-                Edit::Set("e".into(), b"1".to_vec()),
+                Edit::Set("b".into(), Bytes::from_static(b"2")),
+                Edit::Set("d".into(), Bytes::from_static(b"1")),
+                Edit::Add("d".into(), Bytes::from_static(b"2")),
+                Edit::Set("e".into(), Bytes::from_static(b"1")),
                 Edit::Remove("c".into()),
             ]
         );
+    }
+
+    #[test]
+    fn edits_between_any_two_heads_make_the_one_of_the_other() {
+        // Every pair of lists of up to four lines of two names and two values.
+        let line = |n: usize| ["a=1", "a=2", "b=1", "b=2"][n % 4].split_once('=').unwrap();
+        let lists: Vec<Vec<(&str, &str)>> = (0..5u32)
+            .flat_map(|len| (0..4usize.pow(len)).map(move |n| (0..len).map(|at| line(n >> (2 * at))).collect()))
+            .collect();
+        let fields = |list: &[(&str, &str)]| {
+            Fields::from_pairs(list.iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())))
+        };
+        for before in lists.iter().map(|list| fields(list)) {
+            for after in lists.iter().map(|list| fields(list)) {
+                let mut made = before.clone();
+                for edit in edits_between(&before, &after) {
+                    match edit {
+                        Edit::Remove(name) => made.remove(&name),
+                        Edit::Set(name, value) => made.set(&name, value),
+                        Edit::Add(name, value) => made.add(&name, value),
+                        Edit::Target(_) | Edit::Route => unreachable!(),
+                    }
+                }
+                for name in ["a", "b"] {
+                    assert!(made.all(name).eq(after.all(name)), "{before:?} {after:?}");
+                }
+            }
+        }
     }
 }

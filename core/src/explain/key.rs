@@ -66,7 +66,7 @@ pub(super) fn stored(case: &Case, ran: &Ran) -> StoredKey {
     let facts = ran.stored.as_ref().map(|variant| variant.entry.facts());
     StoredKey {
         parts: parts(&keyed.key),
-        name: keyed.key.name(),
+        name: keyed.name().to_owned(),
         url: keyed.url(),
         vary: facts.map(|facts| facts.vary.0.clone()).unwrap_or_default(),
         tags: facts.map(|facts| facts.tags.clone()).unwrap_or_default(),

@@ -134,7 +134,7 @@ fn read(header_count: usize, body_size: usize) -> Result<Bytes, CallFailure> {
     if body.len() == body_size && body.starts_with(b"LRDM") && body.get(4) == Some(&PROTOCOL) {
         return Ok(body.into());
     }
-    let head = Head::read(&raw::map(Map::CallResponse).unwrap_or_default());
+    let head = Head::read(raw::map(Map::CallResponse).unwrap_or_default());
     Err(match head.status() {
         504 => CallFailure::TimedOut,
         502 | 503 => CallFailure::Unreachable,
