@@ -45,6 +45,20 @@ impl Key {
         url(scheme.unwrap_or_default(), authority.unwrap_or_default(), path.unwrap_or_default(), part(QUERY))
     }
 
+    /// Whether this is the URL that a request's key begins with: [`Key::url`], without making it.
+    pub fn is_of(&self, url: &str) -> bool {
+        let mut parts = Reader(self.0.get(1..).unwrap_or_default());
+        let mut part = |kind| parts.next(kind);
+        let (scheme, authority, path) = (part(SCHEME), part(AUTHORITY), part(PATH));
+        let rest = url.strip_prefix(scheme.unwrap_or_default()).and_then(|rest| rest.strip_prefix("://"));
+        let rest = rest.and_then(|rest| rest.strip_prefix(authority.unwrap_or_default()));
+        let rest = rest.and_then(|rest| rest.strip_prefix(path.unwrap_or_default()));
+        match part(QUERY) {
+            Some(query) => rest.and_then(|rest| rest.strip_prefix('?')) == Some(query),
+            None => rest == Some(""),
+        }
+    }
+
     /// The key under which parts (206) of the responses to this one are kept: a place of their own, so that no look-up for
     /// a whole response can come upon a part. Keys of requests begin with their version, which is never zero.
     pub fn of_parts(&self) -> Self {

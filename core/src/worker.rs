@@ -84,7 +84,7 @@ impl Worker {
     pub fn use_cluster(&mut self, settings: Option<Settings>) {
         match (&mut self.cluster, settings) {
             (Some(cluster), Some(settings)) => cluster.settings = settings,
-            (cluster @ None, Some(settings)) => *cluster = Some(Membership::new(settings)),
+            (cluster @ None, Some(settings)) => *cluster = Some(Membership::new(settings, self.seed.rotate_left(48))),
             (Some(_), None) => {
                 // Without its log nobody can say what of this is still good.
                 self.cluster = None;
@@ -102,6 +102,9 @@ impl Worker {
     /// The cluster's log is another one, or begins here: nothing that is stored can be held against it.
     pub fn begin_anew(&mut self, position: Position) {
         self.shelf.clear();
+        if let Some(cluster) = &mut self.cluster {
+            cluster.afar.clear();
+        }
         self.purges.begin_at(position);
     }
 
@@ -111,6 +114,7 @@ impl Worker {
         self.purges.give_up(now);
         if cluster.heard(answer, &mut self.purges, now) {
             self.shelf.clear();
+            cluster.afar.clear();
         }
     }
 

@@ -21,7 +21,7 @@ use larder_node::tokens::{Scope as TokenScope, Tokens, new_token};
 use larder_node::{Config, Node, Running};
 
 use crate::envoy::Client;
-use crate::host::{Call, CallId, Host, Response};
+use crate::host::{Call, CallId, Host, Response, StreamId};
 
 /// The name of the cluster in the module's configuration.
 pub const CLUSTER: &str = "larder_nodes";
@@ -207,6 +207,29 @@ impl Cluster {
     fn ask(&self, path: &str, body: &[u8]) -> crate::envoy::Response {
         let mut client = Client::connect(self.address.port()).expect("the node listens");
         client.call("POST", path, &[], body).expect("the node answers")
+    }
+
+    /// The node answers a request that Envoy has been sent to it with.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn serve(&self, host: &mut Host, stream: StreamId) {
+        let upstream = host.upstream(stream).filter(|upstream| upstream.cluster == CLUSTER).expect("sent to the node");
+        let fields: Vec<(String, String)> = upstream
+            .headers
+            .iter()
+            .filter(|(name, _)| !name.starts_with(':'))
+            .map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned()))
+            .collect();
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut client = Client::connect(self.address.port()).expect("the node listens");
+        let path = upstream.headers.text(":path").unwrap_or_default();
+        let got = client.call("GET", &path, &fields, &[]).expect("the node answers");
+        let mut response = Response::new(got.status).body(got.body);
+        for (name, value) in &got.fields {
+            response = response.header(name, value);
+        }
+        host.respond(stream, response);
     }
 
     /// An operator purges. Returns when the node has it in its log.

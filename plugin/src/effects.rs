@@ -138,7 +138,7 @@ fn work(here: Here, now: Timestamp, mut todo: VecDeque<(Option<Asker>, Effect)>)
                 run_errand(here, errand(*call, asker, purpose), &mut acting_for, &mut hops);
             }
             (Effect::Tell(call), Some(asker)) => {
-                run_errand(here, errand(*call, asker, Purpose::Tell), &mut acting_for, &mut hops);
+                cluster::leave(errand(*call, asker, Purpose::Tell));
             }
             (Effect::Invalidate(invalidation), Some(asker)) => {
                 let Invalidation { purges, last, call } = *invalidation;

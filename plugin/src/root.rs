@@ -70,6 +70,7 @@ impl Context for Root {
     }
 
     fn on_done(&mut self) -> bool {
+        cluster::run_left(self.id);
         if let Some(plugin) = self.plugin() {
             if let Some(cache) = plugin.known_cache() {
                 cache.borrow_mut().send_counts();
@@ -113,6 +114,7 @@ impl RootContext for Root {
         let overdue = cache.borrow_mut().worker.flights.overdue(now);
         effects::wake(self.id, now, overdue);
         effects::wake_left(self.id);
+        cluster::run_left(self.id);
         peers::tick();
         cluster::tick(self.id, now, &plugin, &cache);
         cache.borrow_mut().send_counts();
@@ -126,6 +128,7 @@ impl RootContext for Root {
         } else {
             peers::hear();
             effects::wake_left(self.id);
+            cluster::run_left(self.id);
             if let Some(plugin) = self.plugin().filter(|plugin| plugin.settings.cluster.is_some())
                 && let Some(cache) = plugin.known_cache()
             {

@@ -91,6 +91,11 @@ impl Plugin {
         self.leaving.set(true);
     }
 
+    /// Whether it serves the same filter as another one.
+    pub fn is_in_place_of(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+
     /// Whether another configuration serves.
     pub fn is_leaving(&self) -> bool {
         self.leaving.get()

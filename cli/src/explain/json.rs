@@ -91,9 +91,9 @@ fn again(again: &Again) -> Value {
 
 fn edit(edit: &Edit) -> Value {
     match edit {
-        Edit::Remove(name) => json!({ "remove": name }),
-        Edit::Set(name, value) => json!({ "set": name, "value": text_of(value) }),
-        Edit::Add(name, value) => json!({ "add": name, "value": text_of(value) }),
+        Edit::Remove(name) => json!({ "remove": name.as_str() }),
+        Edit::Set(name, value) => json!({ "set": name.as_str(), "value": text_of(value) }),
+        Edit::Add(name, value) => json!({ "add": name.as_str(), "value": text_of(value) }),
         Edit::Target(target) => json!({ "target": target }),
         _ => json!({ "route": "anew" }),
     }
@@ -122,7 +122,7 @@ fn way(way: &Way) -> Value {
 }
 
 fn fields(fields: &Fields) -> Value {
-    fields.iter().map(|line| json!([line.name, text_of(&line.value)])).collect()
+    fields.iter().map(|line| json!([line.name.as_str(), text_of(&line.value)])).collect()
 }
 
 fn text_of(bytes: &[u8]) -> String {

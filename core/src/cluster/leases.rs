@@ -8,8 +8,13 @@ use std::hash::BuildHasher;
 
 use crate::time::{Millis, Timestamp};
 
-/// A lease's number. Zero is none.
+/// A lease's number. Zero is none. Its upper half is the same for all leases of one node: see [`giver`].
 pub type LeaseId = u64;
+
+/// The node that gave a lease, as a number that says no more than that; zero where there is no lease.
+pub const fn giver(lease: LeaseId) -> u32 {
+    (lease >> 32) as u32
+}
 
 /// What whoever misses is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +48,8 @@ struct Held {
 const UNCACHEABLE_FOR: Millis = Millis(10_000);
 
 impl<S: BuildHasher + Clone> Leases<S> {
-    /// No leases; at most `capacity` at a time. `first` makes the numbers of a node that comes back differ from those it gave before.
+    /// No leases; at most `capacity` at a time. `first`, a random number, makes the numbers of a node differ from those of others and from
+    /// those it gave before it came back.
     pub fn new(capacity: usize, hasher: S, first: LeaseId) -> Self {
         Self {
             held: HashMap::with_hasher(hasher.clone()),

@@ -3,6 +3,7 @@
 use super::breaker::Breaker;
 use super::message::PollAnswer;
 use crate::purge::Purges;
+use crate::shelf::Shelf;
 use crate::time::{Millis, Timestamp};
 
 /// How a worker uses its cluster.
@@ -25,6 +26,9 @@ impl Default for Settings {
 /// Bodies up to this length are carried through the worker where nothing longer can be rerouted.
 pub const INLINE_BYTES_MAX: u32 = 32 << 20;
 
+/// Memory of a worker for heads whose bodies nodes have: a thousand and more.
+const AFAR_BYTES_MAX: u64 = 2 << 20;
+
 /// A worker's membership.
 #[derive(Debug)]
 pub struct Membership {
@@ -32,13 +36,15 @@ pub struct Membership {
     pub settings: Settings,
     /// Whether it is asked.
     pub breaker: Breaker,
+    /// Heads of large responses that nodes have, whose bodies never came here: with one, Envoy is sent to the node without a look-up.
+    pub afar: Shelf,
     heard: Option<Timestamp>,
 }
 
 impl Membership {
-    /// A worker that has not heard from its cluster yet.
-    pub fn new(settings: Settings) -> Self {
-        Self { settings, breaker: Breaker::default(), heard: None }
+    /// A worker that has not heard from its cluster yet; `seed` makes its table unpredictable.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self { settings, breaker: Breaker::default(), afar: Shelf::new(AFAR_BYTES_MAX, seed), heard: None }
     }
 
     /// Whether the view of the purge log is fresh enough for what is in memory to be used.
@@ -86,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_view_is_current_for_as_long_as_the_settings_say() {
-        let mut membership = Membership::new(Settings { purge_lag_max: Millis(100), ..Settings::default() });
+        let mut membership = Membership::new(Settings { purge_lag_max: Millis(100), ..Settings::default() }, 1);
         let mut purges = Purges::new(8, FixedState::with_seed(1));
         assert!(!membership.is_current(Timestamp(0)), "nothing heard yet");
         membership.heard(&answer(7, 0, &[]), &mut purges, Timestamp(1000));
@@ -95,7 +101,7 @@ mod tests {
 
     #[test]
     fn another_log_voids_everything_and_the_same_does_not() {
-        let mut membership = Membership::new(Settings::default());
+        let mut membership = Membership::new(Settings::default(), 1);
         let mut purges = Purges::new(8, FixedState::with_seed(1));
         assert!(membership.heard(&answer(7, 3, &[]), &mut purges, Timestamp(0)));
         assert!(!membership.heard(&answer(7, 5, &[4, 5]), &mut purges, Timestamp(0)));

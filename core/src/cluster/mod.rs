@@ -1,6 +1,6 @@
 //! The second level: what workers and the nodes of the HTTP cache cluster say to one another, and how either decides.
 //!
-//! `message` is the language, `leases` who may fill a key, `desk` how a node answers a look-up, `breaker` when a worker stops asking,
+//! `message` is the language, `leases` who may fill a key, `desk` how a node answers a look-up, `together` what goes in one call, `breaker` when a worker stops asking,
 //! `serving` what a node
 //! says to clients, `membership` what a worker knows of its cluster, `subscription` which policies it takes up from there. No I/O: hosts carry messages.
 
@@ -11,10 +11,12 @@ pub mod membership;
 pub mod message;
 pub mod serving;
 pub mod subscription;
+pub mod together;
 
 pub use breaker::Breaker;
 pub use membership::{Membership, Settings};
 pub use subscription::Subscription;
+pub use together::together;
 
 use crate::time::Millis;
 
@@ -30,6 +32,8 @@ pub struct Call {
     pub body: Vec<u8>,
     /// After this long it has failed.
     pub timeout: Millis,
+    /// Calls of one group go to one node, as far as is known: hosts may put them together ([`together()`]). Zero is none.
+    pub group: u32,
 }
 
 /// Why a call came to nothing.
@@ -61,7 +65,7 @@ pub const TELL_TIMEOUT: Millis = Millis(5000);
 pub const LOG_NAME: &str = "log";
 
 /// The version of the protocol. A node and a worker of different versions do not understand each other, which is a miss.
-pub const PROTOCOL: u8 = 1;
+pub const PROTOCOL: u8 = 2;
 
 /// The field by which every answer of a node says what it is; its value is the protocol's version.
 pub const MARKER: &str = "x-larder-node";

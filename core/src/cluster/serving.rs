@@ -8,11 +8,51 @@ use std::sync::Arc;
 use crate::entry::Entry;
 use crate::exchange::{Reply, from_stored};
 use crate::field::cache_status::CacheStatus;
-use crate::fields::RequestHead;
+use crate::fields::{Fields, RequestHead};
 use crate::judged::Judged;
-use crate::purge::Standing;
+use crate::purge::{Position, Sequence, Standing};
 use crate::shelf::Variant;
 use crate::time::Timestamp;
+
+/// What a node says of a stored response that it serves, for the worker that has sent the request its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Label {
+    /// When the response was received, by the clock of the cluster: tells it from others under the same key.
+    pub received: Option<Timestamp>,
+    /// Fresh, and covered by no purge up to here.
+    pub good_at: Option<Position>,
+}
+
+/// When the response was received, in milliseconds since 1970.
+const RECEIVED: &str = "x-larder-received";
+/// Up to where in which purge log it is good.
+const GOOD_AT: &str = "x-larder-good-at";
+
+impl Label {
+    /// Writes it into a response's fields.
+    pub fn put(&self, fields: &mut Fields) {
+        if let Some(received) = self.received {
+            fields.set(RECEIVED, received.0.to_string());
+        }
+        if let Some(Position { log, sequence }) = self.good_at {
+            fields.set(GOOD_AT, format!("{log}.{}", sequence.0));
+        }
+    }
+
+    /// Takes it out of a response's fields. What cannot be read was not said.
+    pub fn take(fields: &mut Fields) -> Self {
+        let text = |name| std::str::from_utf8(fields.first(name)?).ok();
+        let position = |text: &str| {
+            let (log, sequence) = text.split_once('.')?;
+            Some(Position { log: log.parse().ok()?, sequence: Sequence(sequence.parse().ok()?) })
+        };
+        let received = text(RECEIVED).and_then(|text| text.parse().ok()).map(Timestamp);
+        let label = Self { received, good_at: text(GOOD_AT).and_then(position) };
+        fields.remove(RECEIVED);
+        fields.remove(GOOD_AT);
+        label
+    }
+}
 
 /// The reply that a stored response gives to a request now. 200, 206, 304, 412 or 416, or the status that was stored.
 pub fn serve(entry: Entry, request: &RequestHead, now: Timestamp) -> Reply {
@@ -33,7 +73,6 @@ mod tests {
     use crate::decide::age::Times;
     use crate::decide::vary::VaryKey;
     use crate::entry::Facts;
-    use crate::purge::Position;
     use crate::testing::fields;
     use crate::time::Seconds;
     #[cfg(target_arch = "wasm32")]
@@ -82,5 +121,21 @@ mod tests {
         assert_eq!((part.status, part.body()), (206, &b"234"[..]));
         assert_eq!(served("GET", &[("range", "bytes=50-")]).status, 416);
         assert!(served("HEAD", &[]).head_only);
+    }
+
+    #[test]
+    fn what_a_node_says_is_read_as_it_was_written_and_does_not_stay() {
+        let position = Position { log: u64::MAX, sequence: Sequence(7) };
+        let whole = Label { received: Some(Timestamp(1_795_657_815_123)), good_at: Some(position) };
+        for label in [whole, Label { good_at: None, ..whole }, Label::default()] {
+            let mut fields = fields(&[("etag", "\"v\"")]);
+            label.put(&mut fields);
+            assert_eq!((Label::take(&mut fields), fields.len()), (label, 1));
+        }
+        for bad in ["", "1", "1.", ".1", "1.x", "-1.2", "1.2.3", "99999999999999999999.1"] {
+            let mut fields = fields(&[(GOOD_AT, bad), (RECEIVED, bad)]);
+            let label = Label::take(&mut fields);
+            assert_eq!((label.good_at, fields.len()), (None, 0), "{bad}");
+        }
     }
 }

@@ -95,6 +95,12 @@ impl Entry {
         })
     }
 
+    /// The same for what a request's conditions are held against; nothing where it has none.
+    pub fn last_modified_for(&self, request: &Fields) -> Option<Timestamp> {
+        let has_condition = request.iter().any(|line| line.name.starts_with("if-"));
+        if has_condition { self.last_modified() } else { None }
+    }
+
     /// Whether the origin can be asked if this is still good.
     pub fn has_origin_validator(&self) -> bool {
         self.origin_etag().is_some() || self.last_modified().is_some()

@@ -46,6 +46,9 @@ impl Exchange {
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) -> RequestVerdict {
+        if let Some(verdict) = self.send_to_node(now, &onward, worker, out) {
+            return verdict;
+        }
         let only_stored = CacheControl::of_request(&onward.asked.request.fields).only_if_cached;
         let key = &onward.asked.keyed.key;
         let may_fill = !only_stored && fills(&onward.asked) && !worker.flights.is_uncacheable(key, now);

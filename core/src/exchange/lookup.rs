@@ -14,7 +14,7 @@ use super::request::{Found, Stored, Weighed};
 use super::served::Served;
 use super::verdict::{Effect, RequestVerdict};
 use super::{Asked, Exchange, State, share, wake_all};
-use crate::cluster::leases::Lease;
+use crate::cluster::leases::{self, Lease};
 use crate::cluster::membership::INLINE_BYTES_MAX;
 use crate::cluster::message::{Lookup, LookupAnswer, Message, Release};
 use crate::cluster::{Call, CallFailure};
@@ -27,7 +27,7 @@ use crate::flights::{Part, Wake};
 use crate::judged::Judged;
 use crate::purge::{Covered, Standing};
 use crate::shadow::Seen;
-use crate::shelf::Variant;
+use crate::shelf::{self, Variant};
 use crate::tally::{Count, Outcome};
 use crate::time::{Millis, Timestamp};
 use crate::worker::Worker;
@@ -48,6 +48,8 @@ pub(super) struct Held {
     pub variant: Variant,
     /// The length of the body, where the node has kept it back.
     kept_back: Option<u32>,
+    /// The node's clock and this worker's agree.
+    by_our_clock: bool,
 }
 
 impl Held {
@@ -122,10 +124,15 @@ impl Exchange {
             }
             Some(Ok(held)) => match self.judge(&onward.asked, held.variant, worker) {
                 Found::Stored(stored) if held.kept_back.is_some() => {
-                    if let Some(verdict) = self.reroute(now, &onward.asked, &stored, worker) {
+                    let version = held.by_our_clock.then(|| stored.variant.entry.facts().times.response);
+                    if let Some(verdict) = self.reroute(now, &onward.asked, &stored, version, worker) {
                         self.land(&onward.asked, lease, worker, out);
                         let seen = Seen::Elsewhere(held.kept_back.map(u64::from));
                         self.shade(now, &onward.asked, &stored.variant, seen, worker);
+                        if let (true, Some(cluster)) = (version.is_some(), &mut worker.cluster) {
+                            let variants_max = onward.asked.rules.limits.variants_per_key_max;
+                            cluster.afar.insert(&onward.asked.keyed.key, stored.variant, variants_max);
+                        }
                         return verdict;
                     }
                 }
@@ -183,12 +190,52 @@ impl Exchange {
         share::release(&asked.keyed, lease, Release::default(), worker, out);
     }
 
-    /// A large response goes from the node to the client without passing through here.
+    /// A large response whose head is known goes from the node to the client without a look-up, where nothing that this worker knows
+    /// speaks against it. The node says with it which one it is.
+    pub(super) fn send_to_node(
+        &mut self,
+        now: Timestamp,
+        onward: &Onward,
+        worker: &mut Worker,
+        out: &mut Vec<Effect>,
+    ) -> Option<RequestVerdict> {
+        let asked = &onward.asked;
+        let key = &asked.keyed.key;
+        let known = match worker.cluster.as_ref()?.afar.lookup(key, &asked.request.fields) {
+            shelf::Lookup::Found(variant) => variant.clone(),
+            shelf::Lookup::Absent | shelf::Lookup::OtherVariants => return None,
+        };
+        let only_stored = CacheControl::of_request(&asked.request.fields).only_if_cached;
+        if only_stored || !worker.is_current(now) || !self.is_for_the_cluster(now, onward, worker) {
+            return None;
+        }
+        let entry = known.entry.clone();
+        let version = Some(entry.facts().times.response);
+        let verdict = match self.judge(asked, known, worker) {
+            Found::Stored(stored) => {
+                let verdict = self.reroute(now, asked, &stored, version, worker);
+                if verdict.is_some() {
+                    self.shade(now, asked, &stored.variant, Seen::Elsewhere(None), worker);
+                }
+                verdict
+            }
+            Found::Nothing(..) => None,
+        };
+        match &verdict {
+            Some(_) => wake_all(worker.flights.land(key, self.id), out),
+            None => worker.cluster.as_mut()?.afar.forget(key, &entry),
+        }
+        verdict
+    }
+
+    /// A large response goes from the node to the client without passing through here. `version` is when it was received, where the
+    /// node's clock says the same as this one.
     fn reroute(
         &mut self,
         now: Timestamp,
         asked: &Asked,
         stored: &Stored,
+        version: Option<Timestamp>,
         worker: &mut Worker,
     ) -> Option<RequestVerdict> {
         let Stored { variant, lifetime, covered } = stored;
@@ -200,7 +247,7 @@ impl Exchange {
             return None;
         }
         let left = i64::from(lifetime.fresh_for.get()) - i64::from(age.get());
-        let (served, edits) = Served::begin(asked.clone(), left);
+        let (served, edits) = Served::begin(asked.clone(), left, version);
         self.state = State::Served(Box::new(served));
         Some(RequestVerdict::Reroute(edits))
     }
@@ -220,7 +267,7 @@ pub(super) fn call(asked: &Asked, wants_lease: bool, wait_for: Millis, worker: &
     let inline_bytes_max = settings.reroute_above.unwrap_or(INLINE_BYTES_MAX);
     let message = Lookup { name: name.clone(), fields, lease_for, wait_for, inline_bytes_max };
     let timeout = Millis(settings.timeout.0.saturating_add(wait_for.0));
-    Call { path: Lookup::PATH, name, body: message.encode(), timeout }
+    Call { path: Lookup::PATH, name, body: message.encode(), timeout, group: 0 }
 }
 
 /// A node's answer, and where what it hands out stands. Tells the breaker.
@@ -250,18 +297,21 @@ pub(super) fn held(
     revision: u64,
 ) -> Option<Held> {
     let (entry, _) = wire::decode(&found.record, asked.keyed.name()).ok()?;
+    let received = entry.facts().times.response;
     let entry = by_our_clock(entry, there, now);
     let facts = entry.facts();
     let spoken = facts.fields.first("content-language");
     let selected = facts.vary.matches(&asked.request.fields)
         || (spoken.is_some() && facts.vary.matches_language(&asked.request.fields, spoken));
     let is_whole = (200..600).contains(&facts.status) && !matches!(facts.status, 206 | 304);
-    if !selected || facts.url != asked.keyed.url() || !is_whole {
+    if !selected || !asked.keyed.key.is_of(&facts.url) || !is_whole {
         return None;
     }
     let kept_back = (u64::from(found.body_bytes) != facts.body.len() as u64).then_some(found.body_bytes);
     let judged = Judged::new(&asked.rules, revision, &asked.keyed.covers, &entry);
-    Some(Held { variant: Variant { entry: Arc::new(entry), judged: Arc::new(judged), standing }, kept_back })
+    let by_our_clock = received == facts.times.response;
+    let variant = Variant { entry: Arc::new(entry), judged: Arc::new(judged), standing };
+    Some(Held { variant, kept_back, by_our_clock })
 }
 
 /// Into memory, unless what is there is newer.
@@ -303,5 +353,6 @@ pub fn abandoned(name: &str, answer: Bytes) -> Option<Call> {
         name: name.to_owned(),
         body: release.encode(),
         timeout: crate::cluster::TELL_TIMEOUT,
+        group: leases::giver(lease),
     })
 }

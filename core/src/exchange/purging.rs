@@ -73,7 +73,13 @@ impl Exchange {
         let purges: Vec<_> = scopes.into_iter().map(|scope| (scope, mode)).collect();
         let message = Purge { who: "PURGE".to_owned(), token: Some(token), purges: purges.clone() };
         let (path, name) = (Purge::PATH, LOG_NAME.to_owned());
-        out.push(Effect::Lookup(Box::new(Call { path, name, body: message.encode(), timeout: TELL_TIMEOUT })));
+        out.push(Effect::Lookup(Box::new(Call {
+            path,
+            name,
+            body: message.encode(),
+            timeout: TELL_TIMEOUT,
+            group: 0,
+        })));
         self.state = State::Purging(Box::new(Purging { rules: rules.index, purges }));
         Some(RequestVerdict::Wait)
     }

@@ -20,16 +20,10 @@ pub fn from_stored(request: &RequestHead, variant: &Variant, now: Timestamp, sta
     let entry = &variant.entry;
     let facts = entry.facts();
     let stored_date = facts.times.date.or(Some(facts.times.response));
+    // Nobody needs it but who has a condition, and it has to be read.
+    let last_modified = entry.last_modified_for(&request.fields);
     let verdict = if facts.status == 200 {
-        preconditions::evaluate(
-            &request.fields,
-            &request.method,
-            entry.etag(),
-            entry.last_modified(),
-            stored_date,
-            true,
-            now,
-        )
+        preconditions::evaluate(&request.fields, &request.method, entry.etag(), last_modified, stored_date, true, now)
     } else {
         Verdict::Proceed
     };
@@ -59,7 +53,7 @@ fn whole_or_part(request: &RequestHead, variant: &Variant, now: Timestamp, statu
         facts.status,
         len as u64,
         entry.etag(),
-        entry.last_modified(),
+        entry.last_modified_for(&request.fields),
         facts.times.date,
     );
     let mut extra = extra(variant, now, status);

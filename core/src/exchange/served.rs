@@ -8,13 +8,20 @@ use std::sync::Arc;
 use super::receive::Receiving;
 use super::refresh::Answer;
 use super::request::{forwarded_fields, hit};
+use super::response::times_of;
 use super::verdict::{Edit, Edits, Effect, Reply, ReplyBody, ResponseVerdict, edits_between};
 use super::{Asked, Exchange, Fetch, State};
+use crate::cluster::serving::Label;
 use crate::cluster::{MARKER, SERVE};
+use crate::decide::identity::Identity;
+use crate::decide::reuse::{self, Reuse};
+use crate::decide::{age, lifetime, store};
 use crate::edge::MARK;
+use crate::field::cache_control::CacheControl;
 use crate::field::hop;
 use crate::fields::{ResponseHead, Source};
 use crate::flights::Part;
+use crate::purge::Covered;
 use crate::tally::{Count, Outcome};
 use crate::time::Timestamp;
 use crate::worker::Worker;
@@ -25,6 +32,8 @@ pub(super) struct Served {
     asked: Asked,
     /// Seconds that the response is fresh yet.
     left: i64,
+    /// When it was received: another one is weighed anew. `None` where the clocks do not agree on that.
+    version: Option<Timestamp>,
 }
 
 /// A request whose node has failed, and that the origin is asked for.
@@ -34,13 +43,29 @@ pub(super) struct Fallback {
 }
 
 impl Served {
-    pub(super) fn begin(asked: Asked, left: i64) -> (Self, Edits) {
+    pub(super) fn begin(asked: Asked, left: i64, version: Option<Timestamp>) -> (Self, Edits) {
         let mut fields = forwarded_fields(&asked);
         fields.set(SERVE, asked.keyed.name());
         let mut edits = edits_between(&asked.request.fields, &fields);
         edits.push(Edit::Route);
-        (Self { asked, left }, edits)
+        (Self { asked, left, version }, edits)
     }
+}
+
+/// For how long another response than the one that was expected is fresh; `None` where it must not be used: the node must know of
+/// every purge that this worker knows of, and the policy in force must find it fresh.
+fn still_fresh(asked: &Asked, head: &ResponseHead, label: Label, now: Timestamp, worker: &Worker) -> Option<i64> {
+    worker.purges.are_known_to(label.good_at?).then_some(())?;
+    let rules = &asked.rules;
+    let directives = CacheControl::of_response(&head.fields, &rules.targeted);
+    let times = times_of(head, now, now);
+    let lifetime = lifetime::of(rules, 200, &directives, &head.fields, &times)?;
+    let age = age::current_age(&times, now);
+    let wanted = CacheControl::of_request(&asked.request.fields);
+    let obeyed = rules.obey_request_directives.then_some(&wanted);
+    let fresh = reuse::reuse(&lifetime, age, Covered::No, obeyed) == Reuse::Fresh;
+    let shareable = asked.identity == Identity::None || store::is_shareable(&directives);
+    (fresh && shareable).then(|| i64::from(lifetime.fresh_for.get()) - i64::from(age.get()))
 }
 
 impl Exchange {
@@ -52,12 +77,21 @@ impl Exchange {
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) -> ResponseVerdict {
-        let Served { asked, left } = served;
+        let Served { asked, left, version } = served;
+        let mut head = head;
+        let sent = head.fields.clone();
+        let label = Label::take(&mut head.fields);
         let from_node = head.source == Source::Origin && head.fields.has(MARKER);
         // A response to another request is nobody's answer, however it came here.
         let is_this = head.fields.first(SERVE).is_some_and(|name| name == asked.keyed.name().as_bytes());
         let answers = from_node && is_this && (head.status < 400 || matches!(head.status, 412 | 416));
-        if answers {
+        let left = match version {
+            _ if !answers => None,
+            // No two responses that a worker has received in the same millisecond lie under one key.
+            Some(_) if label.received != version => still_fresh(&asked, &head, label, now, worker),
+            _ => Some(left),
+        };
+        if let Some(left) = left {
             let mut fields = head.fields.clone();
             fields.remove(MARKER);
             fields.remove(SERVE);
@@ -69,7 +103,11 @@ impl Exchange {
             let restricted = asked.keyed.names_user;
             let mut receiving = Receiving::passed(asked, ResponseHead { fields, ..head.clone() }, restricted, status);
             let wanted = receiving.client_fields(None, now);
-            return ResponseVerdict::Pass { edits: edits_between(&head.fields, &wanted), capture: false };
+            return ResponseVerdict::Pass { edits: edits_between(&sent, &wanted), capture: false };
+        }
+        if let Some(cluster) = &mut worker.cluster {
+            let known = cluster.afar.variants(&asked.keyed.key).to_vec();
+            known.iter().for_each(|variant| cluster.afar.forget(&asked.keyed.key, &variant.entry));
         }
         if head.source == Source::Origin && !from_node {
             self.from_origin = Some(asked.rules.index);
@@ -80,7 +118,7 @@ impl Exchange {
             validating: false,
             preconditions_taken: false,
             forwarded: "uri-miss",
-            detail: Some("cluster-unreachable"),
+            detail: Some(if from_node { "cluster-lost" } else { "cluster-unreachable" }),
             sent: now,
             standing: worker.purges.now(),
             lease: 0,
@@ -91,7 +129,8 @@ impl Exchange {
         if head.source == Source::Origin && !from_node && head.status < 500 {
             return self.fetched(now, Fetch { detail: Some("not-rerouted"), ..fetch }, head, worker, out);
         }
-        worker.note_call(now, false);
+        // A node that has it no longer is none that fails.
+        worker.note_call(now, from_node);
         let mut request = fetch.asked.request.clone();
         request.fields = forwarded_fields(&fetch.asked);
         if let Some(mark) = worker.edge.mark(now) {

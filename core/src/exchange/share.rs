@@ -4,7 +4,7 @@
 
 use super::storing::Context;
 use super::verdict::{Effect, Invalidation};
-use crate::cluster::leases::LeaseId;
+use crate::cluster::leases::{self, LeaseId};
 use crate::cluster::message::{Freshen, Message, Purge, Release, Store};
 use crate::cluster::{Call, LOG_NAME, TELL_TIMEOUT};
 use crate::decide::age;
@@ -44,7 +44,7 @@ pub(super) fn stored(
         keep_for: fill.keep_for,
         variants_max: context.asked.rules.limits.variants_per_key_max,
     };
-    tell(Store::PATH, message.name.clone(), message.encode(), out);
+    tell(Store::PATH, message.name.clone(), message.encode(), lease, out);
 }
 
 /// The origin has confirmed a response, which is stored yet, or is not. `known` is what the cluster has of it.
@@ -81,7 +81,7 @@ pub(super) fn confirmed(
         base: known.entry.facts().times.response,
         body_bytes: u32::try_from(facts.body.len()).unwrap_or(u32::MAX),
     };
-    tell(Freshen::PATH, message.name.clone(), message.encode(), out);
+    tell(Freshen::PATH, message.name.clone(), message.encode(), lease, out);
 }
 
 /// A lease is not used, or something beside it is to be said of a key. Nothing to say is not said.
@@ -89,7 +89,7 @@ pub(super) fn release(keyed: &Keyed, lease: LeaseId, with: Release, worker: &Wor
     let says = lease != 0 || with.forget;
     if worker.cluster.is_some() && says {
         let message = Release { name: keyed.name().to_owned(), lease, ..with };
-        tell(Release::PATH, message.name.clone(), message.encode(), out);
+        tell(Release::PATH, message.name.clone(), message.encode(), lease, out);
     }
 }
 
@@ -100,13 +100,15 @@ pub fn purge(purges: Vec<(Scope, Mode)>, worker: &mut Worker) -> Option<Invalida
     let call = worker.cluster.is_some().then(|| {
         worker.purges.sent(first, last);
         let message = Purge { who: "worker".to_owned(), token: None, purges: purges.clone() };
-        Call { path: Purge::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout: TELL_TIMEOUT }
+        Call { path: Purge::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout: TELL_TIMEOUT, group: 0 }
     });
     Some(Invalidation { purges, last, call })
 }
 
-fn tell(path: &'static str, name: String, body: Vec<u8>, out: &mut Vec<Effect>) {
-    out.push(Effect::Tell(Box::new(Call { path, name, body, timeout: TELL_TIMEOUT })));
+/// `lease` says which node gave it: that one is who is told.
+fn tell(path: &'static str, name: String, body: Vec<u8>, lease: LeaseId, out: &mut Vec<Effect>) {
+    let group = leases::giver(lease);
+    out.push(Effect::Tell(Box::new(Call { path, name, body, timeout: TELL_TIMEOUT, group })));
 }
 
 /// How a stored response is of use to others.

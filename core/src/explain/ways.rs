@@ -261,7 +261,9 @@ fn not_stored(list: &mut List<'_>, reason: NotStored) {
         NotStored::UnkeyedInput => {
             let Some(name) = unkeyed::unkeyed(&case.request, &case.keyed().covers) else { return };
             list.request(&format!("had no {name}"), |case| case.request.fields.remove(&name));
-            list.policy(&format!("\"key.headers\" had \"{name}\""), |case| case.rules.key.headers.push(name.to_string()));
+            list.policy(&format!("\"key.headers\" had \"{name}\""), |case| {
+                case.rules.key.headers.push(name.to_string())
+            });
         }
         NotStored::PageForFile => list.response("were no page, or its Content-Type that of the file", |case| {
             case.response.fields.remove("content-type");

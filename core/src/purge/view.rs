@@ -79,6 +79,12 @@ impl<S: BuildHasher + Clone> Purges<S> {
         if ahead { Standing { position, ..here } } else { here }
     }
 
+    /// Whether whoever has the log up to `position` knows of every purge that this worker knows of.
+    pub fn are_known_to(&self, position: Position) -> bool {
+        let here = self.position();
+        position.log == here.log && position.sequence >= here.sequence && self.unconfirmed.is_empty()
+    }
+
     /// Whether a later record covers a copy.
     pub fn covers<'a>(&self, url: &str, tags: impl Iterator<Item = &'a str> + Clone, standing: Standing) -> Covered {
         if standing.position.log != self.log_id {

@@ -70,6 +70,7 @@ pub struct Host {
     workers: Vec<Worker>,
     schedule: Schedule,
     next_stream: u64,
+    holds_notices: bool,
 }
 
 /// A worker thread: its VM, after those that died.
@@ -85,8 +86,14 @@ impl Host {
         let workers = config.workers.max(1);
         let configuration = config.plugin_config.clone();
         let world = Rc::new(RefCell::new(World::new(config)));
-        let mut host =
-            Self { plugin: plugin.clone(), world, workers: Vec::new(), schedule: Schedule::default(), next_stream: 0 };
+        let mut host = Self {
+            plugin: plugin.clone(),
+            world,
+            workers: Vec::new(),
+            schedule: Schedule::default(),
+            next_stream: 0,
+            holds_notices: false,
+        };
         host.try_out(&configuration)?;
         for worker in 0..workers {
             let vm = Vm::start(&host.plugin, &host.world, worker, 0, &configuration)?;
@@ -318,9 +325,15 @@ impl Host {
         self.settle();
     }
 
+    /// Has notices of queues wait, as they do in Envoy until its event loop comes around; and delivers them.
+    pub fn hold_notices(&mut self, hold: bool) {
+        self.holds_notices = hold;
+        self.settle();
+    }
+
     /// Delivers what was posted to other VMs, until nothing is left.
     fn settle(&mut self) {
-        loop {
+        while !self.holds_notices {
             let Some(ready) = self.world.borrow_mut().posted.pop_front() else { return };
             let vm = self.workers.get_mut(ready.worker).and_then(|worker| worker.vms.get_mut(ready.generation));
             if let Some(vm) = vm {

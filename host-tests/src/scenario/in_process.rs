@@ -148,7 +148,7 @@ fn fields_of(lines: &Lines) -> Fields {
 }
 
 fn lines_of(fields: &Fields) -> Lines {
-    fields.iter().map(|field| (field.name.clone(), field.value.clone())).collect()
+    fields.iter().map(|field| (field.name.to_string(), field.value.to_vec())).collect()
 }
 
 fn apply(edits: &[Edit], fields: &mut Fields, target: &mut String) {
@@ -367,7 +367,7 @@ impl MiniHost {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let received = &mut stream.received;
         received.status = reply.status;
-        received.fields = reply.fields().map(|field| (field.name.clone(), field.value.clone())).collect();
+        received.fields = reply.fields().map(|field| (field.name.to_string(), field.value.to_vec())).collect();
         if !matches!(reply.status, 204 | 304) {
             received.fields.push(("content-length".to_owned(), reply.body().len().to_string().into_bytes()));
         }

@@ -15,9 +15,9 @@ use crate::counts::Turned;
 /// The marker as hyper has it.
 pub(super) const MARKER_NAME: HeaderName = HeaderName::from_static(MARKER);
 
-const MARKER_VALUE: HeaderValue = HeaderValue::from_static("1");
+const MARKER_VALUE: HeaderValue = HeaderValue::from_static("2");
 
-const _: () = assert!(PROTOCOL == 1, "the marker's value is the protocol's version");
+const _: () = assert!(PROTOCOL == 2, "the marker's value is the protocol's version");
 
 /// Why a request was turned away.
 pub(super) const REFUSED: HeaderName = HeaderName::from_static("x-larder-refused");

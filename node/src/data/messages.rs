@@ -8,7 +8,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use larder_core::cluster::SERVE;
 use larder_core::cluster::message::{
     Denial, Freshen, Lookup, Message, Poll, PollAnswer, Purge, PurgeAnswer, Refusal, Release, Report, Store,
-    StoreAnswer,
+    StoreAnswer, Tell,
 };
 use larder_core::purge::Position;
 
@@ -58,7 +58,7 @@ async fn posted(shared: &Shared, request: Request<Incoming>, admission: impl Sen
     let kind = Kind::of(request.uri().path()).ok_or(Turned::Path)?;
     let limits = &shared.limits;
     let bytes_max = match kind {
-        Kind::Store | Kind::Freshen => limits.fill_bytes_max(),
+        Kind::Store | Kind::Freshen | Kind::Tell => limits.fill_bytes_max(),
         _ => limits.message_bytes_max(),
     };
     let mut taken = shared.bodies.begin();
@@ -98,6 +98,14 @@ pub(crate) async fn perform(shared: &Shared, kind: Kind, body: Bytes, held: impl
             let release: Release = decode(body)?;
             Ok(pieces(shared.desk.release(&key(&release.name)?, &release).await.encode()))
         }
+        Kind::Tell => {
+            let tell: Tell = decode(body)?;
+            // One after the other: what is said of one key is in order.
+            for message in tell.messages {
+                told(shared, message).await?;
+            }
+            Ok(pieces(StoreAnswer::Done.encode()))
+        }
         Kind::Purge => Ok(pieces(purge(shared, &decode(body)?).await.encode())),
         Kind::Poll => {
             let asked: Poll = decode(body)?;
@@ -115,6 +123,19 @@ pub(crate) async fn perform(shared: &Shared, kind: Kind, body: Bytes, held: impl
     }
 }
 
+/// One of several. What is refused is counted, and no reason not to go on.
+async fn told(shared: &Shared, message: Bytes) -> Result<(), Turned> {
+    if let Some(store) = Store::decode(message.clone()) {
+        shared.desk.store(&key(&store.name)?, &store).await;
+    } else if let Some(freshen) = Freshen::decode(message.clone()) {
+        shared.desk.freshen(&key(&freshen.name)?, &freshen).await;
+    } else {
+        let release: Release = decode(message)?;
+        shared.desk.release(&key(&release.name)?, &release).await;
+    }
+    Ok(())
+}
+
 /// What a path asks for.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
@@ -122,6 +143,7 @@ pub(crate) enum Kind {
     Store,
     Freshen,
     Release,
+    Tell,
     Purge,
     Poll,
     Report,
@@ -134,6 +156,7 @@ impl Kind {
             Store::PATH => Some(Self::Store),
             Freshen::PATH => Some(Self::Freshen),
             Release::PATH => Some(Self::Release),
+            Tell::PATH => Some(Self::Tell),
             Purge::PATH => Some(Self::Purge),
             Poll::PATH => Some(Self::Poll),
             Report::PATH => Some(Self::Report),

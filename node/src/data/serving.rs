@@ -5,6 +5,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use larder_core::cluster::SERVE;
+use larder_core::cluster::serving::Label;
 use larder_core::exchange::{Reply, ReplyBody};
 use larder_core::fields::{Fields, RequestHead};
 
@@ -14,16 +15,8 @@ use crate::shared::Shared;
 use crate::slot::KeyName;
 
 /// Fields that are this connection's own, or this answer's: none of them comes out of a store.
-const NOT_FROM_A_STORE: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "x-larder-miss",
-];
+const NOT_FROM_A_STORE: [&str; 7] =
+    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
 /// Answers a request that names what it wants from the store.
 pub(super) async fn serve(shared: &Shared, request: &Request<Incoming>) -> Result<Response<Pieces>, Turned> {
@@ -36,8 +29,8 @@ pub(super) async fn serve(shared: &Shared, request: &Request<Incoming>) -> Resul
     let fields = Fields::from_pairs(fields.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())));
     let head = RequestHead { method: request.method().as_str().to_owned(), fields, ..RequestHead::default() };
     Ok(match shared.desk.serve(&key, &head).await {
-        Some(reply) => {
-            let mut response = response(&reply);
+        Some((reply, label)) => {
+            let mut response = response(&reply, label);
             // Whoever asked holds this against what it asked for.
             if let Ok(name) = HeaderValue::from_str(key.as_str()) {
                 response.headers_mut().insert(HeaderName::from_static(SERVE), name);
@@ -52,15 +45,19 @@ pub(super) async fn serve(shared: &Shared, request: &Request<Incoming>) -> Resul
     })
 }
 
-fn response(reply: &Reply) -> Response<Pieces> {
+fn response(reply: &Reply, label: Label) -> Response<Pieces> {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = bytes(&reply.body);
     let length = body.len();
     let body = if reply.head_only { Bytes::new() } else { body };
     let mut response = marked(status, body.into());
     let headers = response.headers_mut();
-    for field in reply.fields() {
-        if NOT_FROM_A_STORE.contains(&field.name.as_str()) || field.name == larder_core::cluster::MARKER {
+    let mut said = Fields::new();
+    label.put(&mut said);
+    // Only a node itself says what only Larder may say.
+    let stored = reply.fields().filter(|field| !field.name.starts_with("x-larder-"));
+    for field in stored.chain(said.iter()) {
+        if NOT_FROM_A_STORE.contains(&field.name.as_str()) {
             continue;
         }
         // What is no field of HTTP was never one, whatever a store says.

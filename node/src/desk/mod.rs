@@ -12,8 +12,9 @@ mod waiting;
 use std::hash::RandomState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use larder_core::cluster::desk::Kept as Judged;
 use larder_core::cluster::leases::Leases;
-use larder_core::cluster::serving;
+use larder_core::cluster::serving::{self, Label};
 use larder_core::entry::wire;
 use larder_core::exchange::Reply;
 use larder_core::fields::RequestHead;
@@ -70,22 +71,25 @@ impl Desk {
     }
 
     /// The stored response that a request selects, as a reply to that request. `None` where there is none that may be used.
-    pub(crate) async fn serve(&self, key: &KeyName, request: &RequestHead) -> Option<Reply> {
+    pub(crate) async fn serve(&self, key: &KeyName, request: &RequestHead) -> Option<(Reply, Label)> {
         let reply = self.serve_uncounted(key, request).await;
         self.counts.served.add(if reply.is_some() { Served::Served } else { Served::Miss });
         reply
     }
 
-    async fn serve_uncounted(&self, key: &KeyName, request: &RequestHead) -> Option<Reply> {
-        self.following.head().await.ok()?;
+    async fn serve_uncounted(&self, key: &KeyName, request: &RequestHead) -> Option<(Reply, Label)> {
+        let position = self.following.head().await.ok()?;
         let kept = self.keeping.find(key, &request.fields, self.limits.store_timeout()).await.ok()?;
         let Kept::Variant(checked) = kept else { return None };
         let now = self.clock.now();
-        if self.following.judge(&checked.label, now) == larder_core::cluster::desk::Kept::Gone {
-            return None;
-        }
+        let good_at = match self.following.judge(&checked.label, now) {
+            Judged::Gone => return None,
+            Judged::Fresh => Some(position),
+            Judged::Stale { .. } => None,
+        };
+        let label = Label { received: Some(checked.label.received), good_at };
         let (entry, _) = wire::decode_checked(&checked.record, key.as_str()).ok()?;
-        Some(serving::serve(entry, request, now))
+        Some((serving::serve(entry, request, now), label))
     }
 
     fn leases(&self) -> MutexGuard<'_, Leases<RandomState>> {

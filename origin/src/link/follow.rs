@@ -50,5 +50,8 @@ fn poll(cache: &Cache) -> Option<(std::sync::Arc<super::Wire>, Call)> {
     let wait_for = if is_current { WAIT } else { Millis(0) };
     let message = Poll { worker: link.name.clone(), position, wait_for, lag_max: lag_max?, watch };
     let timeout = Millis(wait_for.0.saturating_add(TRAVEL.0));
-    Some((link.wire.clone(), Call { path: Poll::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout }))
+    Some((
+        link.wire.clone(),
+        Call { path: Poll::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout, group: 0 },
+    ))
 }

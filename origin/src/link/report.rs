@@ -24,8 +24,13 @@ pub(super) async fn run(cache: Weak<Cache>) {
         let gauges = vec![("larder_l1_bytes".to_owned(), bytes), ("larder_l1_keys".to_owned(), stored)];
         // Which URLs are asked for most shows in the next report as well: these are not kept for it.
         let message = Report { worker: link.name.clone(), counts: counts.clone(), gauges, keys };
-        let call =
-            Call { path: Report::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout: TELL_TIMEOUT };
+        let call = Call {
+            path: Report::PATH,
+            name: LOG_NAME.to_owned(),
+            body: message.encode(),
+            timeout: TELL_TIMEOUT,
+            group: 0,
+        };
         if link.call(&call).await.ok().and_then(StoreAnswer::decode).is_none() {
             cache.give_back_counts(counts);
         }

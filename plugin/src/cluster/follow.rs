@@ -73,7 +73,7 @@ pub fn follow(root: u32, now: Timestamp, plugin: &Rc<Plugin>, cache: &SharedCach
     let wait_for = if is_current { settings.poll } else { Millis(0) };
     let message = Poll { worker: name(), position, wait_for, lag_max: settings.purge_lag_max, watch };
     let timeout = Millis(wait_for.0.saturating_add(TRAVEL.0));
-    let call = Call { path: Poll::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout };
+    let call = Call { path: Poll::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout, group: 0 };
     run(root, Errand { call, plugin: plugin.clone(), cache: cache.clone(), purpose: Purpose::Follow(Follower) });
 }
 

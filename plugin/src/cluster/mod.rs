@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use larder_core::cluster::message::Message;
-use larder_core::cluster::{Call, CallFailure, PROTOCOL};
+use larder_core::cluster::{Call, CallFailure, PROTOCOL, together};
 use larder_core::exchange;
 use larder_core::time::Timestamp;
 use proxy_wasm::hostcalls;
@@ -25,6 +25,7 @@ pub use report::Reporting;
 
 use crate::effects::{self, Resumption};
 use crate::head::Head;
+use crate::peers;
 use crate::raw::{self, Buffer, Map};
 use crate::refresh::{self, Job};
 use crate::vm::{self, Plugin, SharedCache};
@@ -55,7 +56,9 @@ pub enum Purpose {
 
 thread_local! {
     static QUEUED: RefCell<VecDeque<Errand>> = const { RefCell::new(VecDeque::new()) };
-    static IN_FLIGHT: RefCell<BTreeMap<u32, Errand>> = const { RefCell::new(BTreeMap::new()) };
+    static LEFT: RefCell<Vec<Errand>> = const { RefCell::new(Vec::new()) };
+    /// By their tokens, with the root to which the answer comes: that in whose callback the call was made, whosever errand it is.
+    static IN_FLIGHT: RefCell<BTreeMap<u32, (u32, Errand)>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Calls that nobody waits for, per worker; more are not made.
@@ -64,6 +67,32 @@ const TOLD_AT_ONCE: usize = 256;
 /// Leaves an errand for [`run_queued`].
 pub fn queue(errand: Errand) {
     QUEUED.with_borrow_mut(|queued| queued.push_back(errand));
+}
+
+/// Leaves what nobody waits for until Envoy has gone once around its events, or until the next tick should the VM have no queue
+/// yet: what comes meanwhile goes along in the same calls ([`run_left`]).
+pub fn leave(errand: Errand) {
+    let first = LEFT.with_borrow_mut(|left| {
+        left.push(errand);
+        left.len() == 1
+    });
+    if first {
+        peers::call_root();
+    }
+}
+
+/// Tells what was left, in a callback of the root.
+pub fn run_left(root: u32) {
+    let mut left = LEFT.take();
+    while let Some(first) = left.first() {
+        let (plugin, cache) = (first.plugin.clone(), first.cache.clone());
+        let (same, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|errand| Rc::ptr_eq(&errand.plugin.settings, &plugin.settings));
+        left = others;
+        for call in together(same.into_iter().map(|errand| errand.call).collect()) {
+            run(root, Errand { call, plugin: plugin.clone(), cache: cache.clone(), purpose: Purpose::Tell });
+        }
+    }
 }
 
 /// Runs what was queued, in a callback of the root.
@@ -78,9 +107,9 @@ pub fn run_queued(root: u32) {
 
 /// Makes a call, in a callback of this root.
 pub fn run(root: u32, mut errand: Errand) {
-    // The answer comes to the root whose callback this is.
-    if errand.plugin.root != root
-        && let Some(plugin) = crate::root::plugin_of(root)
+    // Another configuration may have moved the cluster.
+    if errand.plugin.is_leaving()
+        && let Some(plugin) = crate::root::plugin_of(root).filter(|plugin| plugin.is_in_place_of(&errand.plugin))
     {
         errand.plugin = plugin;
     }
@@ -89,8 +118,8 @@ pub fn run(root: u32, mut errand: Errand) {
     let token = if too_many { None } else { dispatch(&errand) };
     match token {
         Some(token) => {
-            let lost = IN_FLIGHT.with_borrow_mut(|in_flight| in_flight.insert(token, errand));
-            if let Some(lost) = lost {
+            let lost = IN_FLIGHT.with_borrow_mut(|in_flight| in_flight.insert(token, (root, errand)));
+            if let Some((_, lost)) = lost {
                 finish(root, lost, Err(CallFailure::Unreachable));
             }
         }
@@ -115,7 +144,7 @@ fn dispatch(errand: &Errand) -> Option<u32> {
 
 /// A call is over; its answer is the effective context's. Says whether the call was one of ours.
 pub fn answered(root: u32, token: u32, header_count: usize, body_size: usize) -> bool {
-    let Some(errand) = IN_FLIGHT.with_borrow_mut(|in_flight| in_flight.remove(&token)) else { return false };
+    let Some((_, errand)) = IN_FLIGHT.with_borrow_mut(|in_flight| in_flight.remove(&token)) else { return false };
     let answer = read(header_count, body_size);
     finish(root, errand, answer);
     true
@@ -174,8 +203,8 @@ fn is_answer<M: Message>(answer: Result<Bytes, CallFailure>) -> bool {
 /// How many calls of a root are under way that must be waited for before it goes.
 pub fn pending(root: u32) -> usize {
     IN_FLIGHT.with_borrow(|in_flight| {
-        let waited = |errand: &&Errand| {
-            errand.plugin.root == root && !matches!(errand.purpose, Purpose::Follow(_) | Purpose::Report(_))
+        let waited = |(of, errand): &&(u32, Errand)| {
+            *of == root && !matches!(errand.purpose, Purpose::Follow(_) | Purpose::Report(_))
         };
         in_flight.values().filter(waited).count()
     })
@@ -184,8 +213,8 @@ pub fn pending(root: u32) -> usize {
 /// A root is gone, and with it the answers to its calls. Streams whose look-up is lost are past help here: their root was theirs.
 pub fn abandon(root: u32) {
     let lost: Vec<Errand> = IN_FLIGHT.with_borrow_mut(|in_flight| {
-        let of_root: Vec<u32> = in_flight.iter().filter(|(_, e)| e.plugin.root == root).map(|(t, _)| *t).collect();
-        of_root.iter().filter_map(|token| in_flight.remove(token)).collect()
+        let of_root: Vec<u32> = in_flight.iter().filter(|(_, (of, _))| *of == root).map(|(t, _)| *t).collect();
+        of_root.iter().filter_map(|token| in_flight.remove(token)).map(|(_, errand)| errand).collect()
     });
     for errand in lost {
         match errand.purpose {

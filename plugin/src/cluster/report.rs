@@ -39,7 +39,8 @@ pub(super) fn tick(root: u32, now: Timestamp, plugin: &Rc<Plugin>, cache: &Share
     // Which URLs are asked for most shows in the next report as well: these are not kept for it.
     let keys = metrics::take_keys();
     let message = Report { worker: follow::name(), counts: counts.clone(), gauges: metrics::gauges(), keys };
-    let call = Call { path: Report::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout: TELL_TIMEOUT };
+    let call =
+        Call { path: Report::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout: TELL_TIMEOUT, group: 0 };
     let purpose = Purpose::Report(Reporting { counts });
     run(root, Errand { call, plugin: plugin.clone(), cache: cache.clone(), purpose });
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::codec::{Message, flag, put_u32, put_u64, timestamp};
-use crate::binary::{Reader, put};
+use crate::binary::{Reader, put, put_len};
 use crate::cluster::leases::LeaseId;
 use crate::time::{Seconds, Timestamp};
 
@@ -54,6 +54,13 @@ pub struct Release {
     pub uncacheable: bool,
     /// What is stored has been superseded.
     pub forget: bool,
+}
+
+/// Several of the above, and no others, for one node: what is said of one key is said in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tell {
+    /// The messages: [`Store`], [`Freshen`] or [`Release`].
+    pub messages: Vec<Bytes>,
 }
 
 /// What became of it.
@@ -127,6 +134,25 @@ impl Freshen {
 impl Release {
     /// Where it is sent.
     pub const PATH: &str = "/larder/release";
+}
+
+impl Tell {
+    /// Where it is sent.
+    pub const PATH: &str = "/larder/tell";
+}
+
+impl Message for Tell {
+    const KIND: u8 = 12;
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.reserve(self.messages.iter().map(|message| message.len() + 4).sum());
+        put_len(out, self.messages.len());
+        self.messages.iter().for_each(|message| put(out, message));
+    }
+
+    fn read(reader: &mut Reader) -> Option<Self> {
+        Some(Self { messages: (0..reader.list()?).map(|_| reader.bytes()).collect::<Option<_>>()? })
+    }
 }
 
 impl Message for Store {

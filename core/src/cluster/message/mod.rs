@@ -12,6 +12,7 @@
 //! | `/larder/store` | [`Store`] | [`StoreAnswer`] |
 //! | `/larder/freshen` | [`Freshen`] | [`StoreAnswer`] |
 //! | `/larder/release` | [`Release`] | [`StoreAnswer`] |
+//! | `/larder/tell` | [`Tell`]: several of those three | [`StoreAnswer`] |
 //! | `/larder/purge` | [`Purge`] | [`PurgeAnswer`] |
 //! | `/larder/poll` | [`Poll`] | [`PollAnswer`] |
 //! | `/larder/report` | [`Report`] | [`StoreAnswer`] |
@@ -23,7 +24,7 @@ mod lookup;
 mod policies;
 
 pub use codec::Message;
-pub use fill::{Freshen, Refusal, Release, Store, StoreAnswer};
+pub use fill::{Freshen, Refusal, Release, Store, StoreAnswer, Tell};
 pub use log::{Denial, Poll, PollAnswer, Purge, PurgeAnswer, Report, ReportedKey};
 pub use lookup::{Found, Lookup, LookupAnswer};
 pub use policies::{POLICY_BYTES_MAX, Policies, Pushed, Watch};
