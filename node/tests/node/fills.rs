@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use larder_core::cluster::message::{Freshen, LookupAnswer, Refusal, Release, StoreAnswer};
+use bytes::Bytes;
+use larder_core::cluster::message::{Freshen, LookupAnswer, Message, Refusal, Release, Store, StoreAnswer, Tell};
 use larder_core::entry::wire;
 use larder_core::time::{Millis, Seconds, Timestamp};
 
@@ -131,4 +132,38 @@ async fn nothing_is_kept_longer_than_it_is_of_use() {
     world.fill("k", Made::default()).await;
     world.clock.advance(Duration::from_secs(3600));
     assert!(world.lookup(&looks("k")).await.found.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_messages_are_taken_in_one_call_and_in_order() {
+    let world = World::new().await;
+    let mut messages = Vec::new();
+    for name in ["a", "b", "c"] {
+        let missed = world.lookup(&looks(name)).await;
+        messages.push(Bytes::from(world.made(name, &missed, Made::default()).encode()));
+    }
+    // A refused one is no reason not to take the others.
+    messages.insert(
+        1,
+        Store { name: "d".into(), ..world.made("a", &world.lookup(&looks("d")).await, Made::default()) }
+            .encode()
+            .into(),
+    );
+    messages.push(Release { name: "c".into(), forget: true, ..Release::default() }.encode().into());
+    let answer: StoreAnswer = world.ask(Tell::PATH, &Tell { messages }).await;
+    assert_eq!(answer, StoreAnswer::Done);
+    for (name, stored) in [("a", true), ("b", true), ("c", false), ("d", false)] {
+        assert_eq!(world.lookup(&looks(name)).await.found.is_some(), stored, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_else_goes_into_a_call_of_several() {
+    let world = World::new().await;
+    let store = world.made("a", &world.lookup(&looks("a")).await, Made::default()).encode();
+    let inner = Tell { messages: vec![store.clone().into()] }.encode();
+    for odd in [looks("a").encode(), inner, b"LRDM".to_vec(), vec![]] {
+        let tell = Tell { messages: vec![store.clone().into(), odd.into()] };
+        assert_eq!(world.post(Tell::PATH, tell.encode()).await.status(), 400);
+    }
 }

@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
-use larder_core::cluster::message::{Freshen, Release};
+use larder_core::cluster::message::{Freshen, Release, Tell};
 use larder_core::cluster::message::{Lookup, Message, Poll, Purge, Report, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{Made, PATIENCE, World, looks};
 
-const PATHS: [&str; 7] =
-    [Lookup::PATH, Store::PATH, Freshen::PATH, Release::PATH, Purge::PATH, Poll::PATH, Report::PATH];
+const PATHS: [&str; 8] =
+    [Lookup::PATH, Store::PATH, Freshen::PATH, Release::PATH, Tell::PATH, Purge::PATH, Poll::PATH, Report::PATH];
 
 async fn goes_on(world: &World) {
     world.fill("goes-on", Made::default()).await;
@@ -31,7 +31,7 @@ async fn what_is_no_message_is_malformed() {
             let response = world.post(path, body.clone()).await;
             assert_eq!(response.status(), 400, "{path} {body:?}");
             assert_eq!(response.headers()["x-larder-refused"], "malformed");
-            assert_eq!(response.headers()["x-larder-node"], "1");
+            assert_eq!(response.headers()["x-larder-node"], "2");
         }
     }
     goes_on(&world).await;
@@ -60,7 +60,7 @@ async fn other_paths_and_methods_are_named_as_such() {
         let request = Request::builder().method(method).uri(format!("http://{}{path}", world.node.data));
         let response = world.send(request.body(Full::<Bytes>::default()).expect("a request")).await;
         assert_eq!(response.status(), status, "{method} {path}");
-        assert_eq!(response.headers()["x-larder-node"], "1");
+        assert_eq!(response.headers()["x-larder-node"], "2");
     }
 }
 
@@ -98,7 +98,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let mut answer = vec![0; 400];
     let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await.expect("in time").expect("read");
     let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
-    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("x-larder-node: 1"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("x-larder-node: 2"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

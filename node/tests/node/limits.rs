@@ -53,7 +53,7 @@ async fn too_many_requests_are_told_so() {
     let world = World::with(|config| config.limits.requests_max = 0).await;
     let response = world.post(Lookup::PATH, looks("k").encode()).await;
     assert_eq!(response.status(), 503);
-    assert_eq!(response.headers()["x-larder-node"], "1");
+    assert_eq!(response.headers()["x-larder-node"], "2");
     assert_eq!(response.headers()["x-larder-refused"], "requests");
     assert_eq!(turned_away(&world, "requests").await, 1);
 }

@@ -7,7 +7,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use larder_core::purge::{Mode, Scope};
 
-use crate::support::{Made, World};
+use crate::support::{Made, World, looks};
 
 async fn serve(world: &World, method: &str, name: &str, fields: &[(&str, &str)]) -> Response<Bytes> {
     let mut request =
@@ -16,7 +16,7 @@ async fn serve(world: &World, method: &str, name: &str, fields: &[(&str, &str)])
         request = request.header(*name, *value);
     }
     let response = world.send(request.body(Full::default()).expect("a request")).await;
-    assert_eq!(response.headers()["x-larder-node"], "1");
+    assert_eq!(response.headers()["x-larder-node"], "2");
     response
 }
 
@@ -91,4 +91,22 @@ async fn http_2_without_tls_is_spoken_on_the_same_port() {
     assert_eq!((response.version(), response.status().as_u16()), (hyper::Version::HTTP_2, 200));
     world.fill("j", Made { body: Bytes::from(vec![1; 3_000_000]), ..Made::default() }).await;
     assert_eq!(serve(&world, "GET", "j", &[]).await.body().len(), 3_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_served_response_says_which_it_is_and_up_to_where_it_is_good() {
+    let world = World::new().await;
+    world.fill("k", Made::default()).await;
+    let label = async || {
+        let response = serve(&world, "GET", "k", &[]).await;
+        let said = |name| response.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
+        (said("x-larder-received"), said("x-larder-good-at"))
+    };
+    let received = Some(world.now().0.to_string());
+    let position = world.lookup(&looks("k")).await.position;
+    assert_eq!(label().await, (received.clone(), Some(format!("{}.{}", position.log, position.sequence.0))));
+    let position = world.purge(Scope::Tag("other".into()), Mode::Hard).await;
+    assert_eq!(label().await.1, Some(format!("{}.{}", position.log, position.sequence.0)));
+    world.purge(Scope::All, Mode::Soft).await;
+    assert_eq!(label().await, (received, None), "what is stale is good nowhere");
 }

@@ -74,7 +74,7 @@ impl World {
     pub async fn ask<Q: Message, A: Message>(&self, path: &str, message: &Q) -> A {
         let response = self.post(path, message.encode()).await;
         assert_eq!(response.status(), 200, "{path}: {response:?}");
-        assert_eq!(response.headers()["x-larder-node"], "1");
+        assert_eq!(response.headers()["x-larder-node"], "2");
         A::decode(response.into_body()).expect("a message")
     }
 
