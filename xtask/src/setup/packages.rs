@@ -39,8 +39,10 @@ const NEEDS: &[Need] = &[
     Need { what: "systemd-analyze", package: "systemd", present: || program("systemd-analyze") },
     Need { what: "skopeo", package: "skopeo", present: || program("skopeo") },
     Need { what: "strip", package: "binutils", present: || program("strip") },
-    // Benches: the server Envoy is compared with, and the load.
+    // Benches: the servers Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
+    // (Debian starts a Varnish of its own; that is not needed.)
+    Need { what: "Varnish", package: "varnish", present: || program("varnishd") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },
 ];
 
@@ -64,13 +66,18 @@ pub fn ensure() -> Result<Report> {
     }
     let mut detail = names.join(" ");
     if Path::new("/run/systemd/system").exists() {
-        for (package, unit) in [("nginx-light", "nginx"), ("prometheus", "prometheus")] {
+        for (package, unit) in [("nginx-light", "nginx"), ("prometheus", "prometheus"), ("varnish", "varnish")] {
             if names.contains(&package) {
                 detail += &format!(" (Debian starts {unit}; we do not need that: sudo systemctl disable --now {unit})");
             }
         }
     }
     Ok(Report::installed(detail))
+}
+
+/// Sees to it that perf is there. Its kernel-specific half is Debian's wrapper's business.
+pub fn ensure_profiler() -> Result<()> {
+    if program("perf") { Ok(()) } else { install(&["linux-perf"]) }
 }
 
 /// Installs Debian packages, with one `apt-get update` if it does not work without.
