@@ -26,7 +26,7 @@ pub const ORIGIN: Lines<'static> = &[
     ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
 ];
 /// What a browser sends along.
-const BROWSER: Lines<'static> = &[
+pub const BROWSER: Lines<'static> = &[
     ("accept", "application/json, text/plain, */*"),
     ("accept-encoding", "gzip, deflate, br"),
     ("accept-language", "en-US,en;q=0.5"),

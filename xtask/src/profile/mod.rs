@@ -1,8 +1,9 @@
-//! `cargo xtask profile PATH`: where a real Envoy's processor time goes while it answers from memory, from a node, from the origin.
+//! `cargo xtask profile WAY`: where a real Envoy's processor time goes while it answers from memory, from a node, from the origin.
 //!
 //! Envoy is sampled by `perf` under load, with stacks, and the module's functions are named: `perforated` says how. Prints shares, not times;
 //! `bench` has those. Not a test: nothing here is good or bad.
 
+mod native;
 mod perforated;
 mod report;
 mod samples;
@@ -51,14 +52,23 @@ pub enum Way {
     Miss,
     /// The origin, because the policy says so.
     Pass,
+    /// No Envoy: the core by itself, in instructions (callgrind).
+    Core,
 }
 
 /// Load before sampling: V8 compiles nothing after it, connections are open.
 const SETTLE: Duration = Duration::from_secs(2);
 
 pub fn main(args: &Args) -> Result<Verdict> {
-    setup::packages::ensure().context("nginx and wrk are needed")?;
-    packages::ensure_profiler()?;
+    if args.way == Way::Core {
+        packages::ensure_tool("valgrind", "valgrind")?;
+        let folder = paths::scratch("profile-core");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        native::run(&folder, args.top)?;
+        return Ok(Verdict::Good);
+    }
+    packages::ensure().context("nginx and wrk are needed")?;
+    packages::ensure_tool("perf", "linux-perf")?;
     let (envoy, _) = setup::envoy::ensure().context("no Envoy")?;
     let (toolchain, _) = setup::wasm::ensure().context("no compiler for wasm")?;
     let module = build::named(&toolchain)?;

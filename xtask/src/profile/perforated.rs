@@ -27,7 +27,7 @@ pub fn copy(envoy: &Path, folder: &Path) -> Result<PathBuf> {
 
 /// Where V8 writes and perf reads the names.
 pub fn map(pid: u32) -> PathBuf {
-    PathBuf::from(format!("/tmp/perf-{pid}.map"))
+    Path::new("/tmp").join(format!("perf-{pid}.map"))
 }
 
 fn replace(bytes: &mut [u8]) -> Result<()> {

@@ -67,7 +67,7 @@ impl Tables {
             note(&mut self.kernel, name);
         }
         // The outermost one: the module calls itself, too.
-        if let Some(callback) = functions().filter(|name| name.starts_with("proxy_on_")).next_back() {
+        if let Some(callback) = functions().rfind(|name| name.starts_with("proxy_on_")) {
             note(&mut self.callbacks, callback);
         }
         for name in functions().collect::<BTreeSet<_>>() {

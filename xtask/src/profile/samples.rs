@@ -32,10 +32,15 @@ fn frame(line: &str) -> Option<Frame> {
     let file = file.strip_suffix(')')?;
     Some(match symbol.strip_prefix("JS:") {
         Some(function) => Frame::Module(name(function)),
-        None if symbol.starts_with("Stub:") || file.starts_with("/tmp/perf-") || file.contains("anon") => Frame::Border,
+        None if symbol.starts_with("Stub:") || is_map(file) || file.contains("anon") => Frame::Border,
         None if file.starts_with("[kernel") => Frame::Kernel(symbol.to_owned()),
         None => Frame::Native(file.rsplit('/').next().unwrap_or(file).to_owned()),
     })
+}
+
+/// V8's map of its code for perf.
+fn is_map(file: &str) -> bool {
+    file.rsplit('/').next().is_some_and(|name| name.starts_with("perf-") && name.ends_with(".map"))
 }
 
 /// `_ZN…-328-turbofan` as the source has it.
@@ -52,10 +57,10 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "
-\t         2faba9e [unknown] (/tmp/target/envoy)
-\t    51a8bd0f2aa [unknown] (/tmp/perf-18392.map)
-\t    51a8bd0f2bb JS:_ZN13larder_plugin5reply4send17hddb3719c3cf42432E-328-turbofan (/tmp/perf-18392.map)
-\t    51a8bd0f2cc Stub:c-wasm-entry:iii:i (/tmp/perf-18392.map)
+\t         2faba9e [unknown] (/work/target/envoy)
+\t    51a8bd0f2aa [unknown] (/run/perf-18392.map)
+\t    51a8bd0f2bb JS:_ZN13larder_plugin5reply4send17hddb3719c3cf42432E-328-turbofan (/run/perf-18392.map)
+\t    51a8bd0f2cc Stub:c-wasm-entry:iii:i (/run/perf-18392.map)
 
 \tffffffff8201c815 tcp_ack ([kernel.kallsyms])
 \t           fde9d __GI___writev (/usr/lib/x86_64-linux-gnu/libc.so.6)

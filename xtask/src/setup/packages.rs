@@ -75,9 +75,9 @@ pub fn ensure() -> Result<Report> {
     Ok(Report::installed(detail))
 }
 
-/// Sees to it that perf is there. Its kernel-specific half is Debian's wrapper's business.
-pub fn ensure_profiler() -> Result<()> {
-    if program("perf") { Ok(()) } else { install(&["linux-perf"]) }
+/// Sees to it that a program is there that only profiles need.
+pub fn ensure_tool(name: &str, package: &str) -> Result<()> {
+    if program(name) { Ok(()) } else { install(&[package]) }
 }
 
 /// Installs Debian packages, with one `apt-get update` if it does not work without.
