@@ -60,7 +60,7 @@ pub fn browser(target: &str, more: Lines<'_>) -> RequestHead {
 /// A worker that has `/items/7`.
 pub fn warm() -> World {
     let mut world = World::new("");
-    world.policy = Arc::new(Policy::parse(POLICY).unwrap_or_else(|errors| panic!("{errors}")));
+    world.policy = Arc::new(Policy::parse(&policy()).unwrap_or_else(|errors| panic!("{errors}")));
     world.now = NOW;
     world.fetch(("GET", "/items/7", BROWSER), 200, ORIGIN, BODY);
     world
