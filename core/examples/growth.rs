@@ -1,6 +1,7 @@
 //! How the core's cost grows: nanoseconds of a hit and bytes of an object, against objects, tags, purge records and routes.
 //!
 //! One JSON line a figure on standard output; `cargo xtask bench growth` draws them. An argument is the largest number of objects.
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "it measures how long the core takes")]
 
 #[path = "../benches/hot/subjects.rs"]
 #[allow(dead_code, reason = "the benches have more use for it")]
