@@ -61,6 +61,8 @@ impl Launch<'_> {
         command.args(["--disable-hot-restart", "--concurrency", &self.workers.to_string(), "-l", "warning"]);
         command.args(["--component-log-level", "wasm:info", "--drain-time-s", "1", "--parent-shutdown-time-s", "2"]);
         command.arg("-c").arg(&config).arg("--admin-address-path").arg(&address);
+        // What it writes where it runs (a profiled V8 does) is among its other files.
+        command.current_dir(self.folder);
         let service = Service::spawn(self.name, &mut command, &file(".log"))?;
         let mut envoy = Envoy { service, port: 0, admin: 0 };
         envoy.await_ready(&address)?;

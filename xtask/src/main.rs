@@ -13,6 +13,7 @@ mod page;
 mod paths;
 mod ports;
 mod process;
+mod profile;
 mod setup;
 mod sim;
 mod test;
@@ -37,6 +38,7 @@ enum Command {
     Demo(demo::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Profile(profile::Args),
     Conformance(conformance::Args),
     Deploy(deploy::Args),
     Package(package::Args),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Profile(args) => profile::main(&args),
         Command::Conformance(args) => conformance::main(&args),
         Command::Deploy(args) => deploy::main(&args),
         Command::Package(args) => package::main(&args),

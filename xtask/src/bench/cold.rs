@@ -32,7 +32,8 @@ pub fn measure(bench: &'static str, place: &Place<'_>, larder: &Path, rounds: u3
         })?
     };
     let node = Node::start(larder, "node-cold", place.folder, None)?;
-    let place = Place { origin: origin.port, node: node.data, policy: POLICY, core: None, workers: WORKERS, ..*place };
+    let place =
+        Place { origin: origin.port, nodes: &[node.data], policy: POLICY, core: None, workers: WORKERS, ..*place };
     let settings = Settings { cluster: r#""reroute_above": "64KiB""#, others: "" };
     let envoys = [place.start("cold-one", Some(settings))?, place.start("cold-two", Some(settings))?];
     let mut counts = Vec::new();

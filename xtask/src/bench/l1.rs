@@ -1,8 +1,9 @@
 //! `bench l1`: a hot hit in a worker's own memory, of three sizes, and a 304 to If-None-Match.
 //!
 //! Against what Envoy can do without Larder: answer from its configuration (the least that any answer costs), its own
-//! cache_v2 filter with the cache in memory, and asking nginx each time. Each subject is an Envoy of its own with one worker and the
-//! same listener, and nginx behind it. Larder runs policies/default.json, which does what the origin's own headers say.
+//! cache_v2 filter with the cache in memory, asking nginx each time, and asking a Varnish that has it. And against two caches that
+//! are not in Envoy: nginx and Varnish by themselves. Each Envoy has one worker and the same listener; nginx is the origin of all.
+//! Larder runs policies/default.json, which does what the origin's own headers say.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +15,7 @@ use super::cpu::{self, Cores};
 use super::frame::{self, Answer, Asked, Case, Counter, Effort, Server, Shot, Use};
 use super::nginx::Nginx;
 use super::row::{Bound, Goal, Metric, Row};
+use super::varnish::Varnish;
 use crate::envoy::{Envoy, Launch};
 use crate::http::{self, Request};
 use crate::{build, paths, setup};
@@ -28,6 +30,9 @@ const LARDER: &str = "larder";
 const DIRECT: &str = "direct_response";
 const NATIVE: &str = "cache_v2";
 const PROXY: &str = "proxy_to_nginx";
+const ENVOY_VARNISH: &str = "proxy_to_varnish";
+const NGINX_CACHE: &str = "nginx proxy_cache";
+const VARNISH: &str = "varnish";
 
 const GOALS: &[Goal] = &[
     Goal {
@@ -44,6 +49,13 @@ const GOALS: &[Goal] = &[
         metric: Metric::CpuPerRequest,
         bound: Bound::AtMost(0.6),
     },
+    Goal {
+        case: SIZES[0].0,
+        subject: LARDER,
+        against: ENVOY_VARNISH,
+        metric: Metric::CpuPerRequestWithOrigin,
+        bound: Bound::AtMost(0.5),
+    },
 ];
 
 /// What a browser sends along: parsing it is part of every request.
@@ -57,7 +69,7 @@ const BROWSER: [(&str, &str); 5] = [
 
 /// Sets everything up, measures, and stops everything.
 pub fn run(effort: Effort) -> Result<Vec<Row>> {
-    setup::packages::ensure().context("nginx and wrk are needed")?;
+    setup::packages::ensure().context("nginx, Varnish and wrk are needed")?;
     let (envoy, _) = setup::envoy::ensure().context("no Envoy")?;
     let (toolchain, _) = setup::wasm::ensure().context("no compiler for wasm")?;
     let module = build::release(&toolchain)?;
@@ -69,11 +81,16 @@ pub fn run(effort: Effort) -> Result<Vec<Row>> {
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     let nginx = Nginx::start(&folder.join("nginx"), &files, cores.origin)?;
     let place = Place { envoy: &envoy, folder: &folder, origin: nginx.port, core: cores.server };
+    // The peers' core is what all servers under test have.
+    let varnish = Varnish::start(&folder.join("varnish"), nginx.port, cores.server)?;
     let subjects = Subjects {
-        larder: place.start("larder", PASS_ON, &larder(&module.path)?)?,
+        larder: place.start("larder", PASS_ON, &larder(&module.path, &default_policy()?))?,
         direct: place.start("direct", &direct(&folder.join("nginx/files"))?, "")?,
         native: place.start("native", PASS_ON, CACHE_V2)?,
         proxy: place.start("proxy", PASS_ON, "")?,
+        before_varnish: Place { origin: varnish.port, ..place }.start("before-varnish", PASS_ON, "")?,
+        caching: Nginx::caching(&folder.join("nginx-cache"), nginx.port, cores.server)?,
+        varnish,
     };
     eprintln!(
         "... {} rounds of {} s for each subject; servers on core {}, client on core {}, nginx on core {}",
@@ -87,15 +104,31 @@ struct Subjects {
     direct: Envoy,
     native: Envoy,
     proxy: Envoy,
+    before_varnish: Envoy,
+    caching: Nginx,
+    varnish: Varnish,
 }
 
 fn measure(subjects: &Subjects, nginx: &Nginx, effort: Effort, cores: Cores, folder: &Path) -> Result<Vec<Row>> {
-    let Subjects { larder, direct, native, proxy } = subjects;
+    let Subjects { larder, direct, native, proxy, before_varnish, caching, varnish } = subjects;
     let shot = |subject, envoy: &Envoy, of_origin: Use, request: &Request, answer: Answer| Shot {
         subject,
         server: Server { port: envoy.port, pid: envoy.pid() },
         behind: vec![nginx.pid()],
         asked: vec![Asked { counter: Counter::Cluster { admin: envoy.admin, name: "origin" }, of_it: of_origin }],
+        request: request.clone(),
+        script: None,
+        answer,
+    };
+    let through_varnish = |request: &Request, answer: Answer| Shot {
+        behind: vec![varnish.pid],
+        ..shot(ENVOY_VARNISH, before_varnish, Use::Always, request, answer)
+    };
+    let peer = |subject, port, pid, request: &Request, answer: Answer| Shot {
+        subject,
+        server: Server { port, pid },
+        behind: vec![nginx.pid()],
+        asked: Vec::new(),
         request: request.clone(),
         script: None,
         answer,
@@ -112,6 +145,9 @@ fn measure(subjects: &Subjects, nginx: &Nginx, effort: Effort, cores: Cores, fol
                 shot(DIRECT, direct, Use::Never, &request, whole(None)),
                 shot(NATIVE, native, Use::Never, &request, whole(Some(("age", "")))),
                 shot(PROXY, proxy, Use::Always, &request, whole(Some(("etag", "\"")))),
+                through_varnish(&request, whole(VARNISH_HIT)),
+                peer(NGINX_CACHE, caching.port, caching.pid(), &request, whole(NGINX_HIT)),
+                peer(VARNISH, varnish.port, varnish.pid, &request, whole(VARNISH_HIT)),
             ],
         });
     }
@@ -127,25 +163,44 @@ fn measure(subjects: &Subjects, nginx: &Nginx, effort: Effort, cores: Cores, fol
             // The native filter passes every conditional request on.
             shot(NATIVE, native, Use::Always, &request, unchanged(None)),
             shot(PROXY, proxy, Use::Always, &request, unchanged(None)),
+            through_varnish(&request, unchanged(VARNISH_HIT)),
+            peer(NGINX_CACHE, caching.port, caching.pid(), &request, unchanged(NGINX_HIT)),
+            peer(VARNISH, varnish.port, varnish.pid, &request, unchanged(VARNISH_HIT)),
         ],
     });
     frame::measure("l1", &cases, GOALS, effort, cores, &folder.join("wrk.log"))
 }
 
-pub(super) fn browser(file: &str) -> Request {
+/// Varnish names two requests: this one, and the one that brought what it has.
+const VARNISH_HIT: Option<(&str, &str)> = Some(("x-varnish", " "));
+const NGINX_HIT: Option<(&str, &str)> = Some(("x-cache", "HIT"));
+
+/// A GET as a browser sends it, of a path without its first slash.
+pub fn browser(file: &str) -> Request {
     BROWSER.iter().fold(Request::get(format!("/{file}")), |request, (name, value)| request.field(name, *value))
 }
 
 /// Where all subjects run.
-struct Place<'a> {
-    envoy: &'a Path,
-    folder: &'a Path,
-    origin: u16,
-    core: usize,
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Envoy's binary.
+    pub envoy: &'a Path,
+    /// Where files are written.
+    pub folder: &'a Path,
+    /// The origin's port.
+    pub origin: u16,
+    /// The processor core to stay on.
+    pub core: usize,
 }
 
 impl Place<'_> {
-    fn start(&self, name: &str, routes: &str, filters: &str) -> Result<Envoy> {
+    /// Starts an Envoy with these routes and filters.
+    pub fn start(&self, name: &str, routes: &str, filters: &str) -> Result<Envoy> {
+        self.start_with(name, routes, filters, 1)
+    }
+
+    /// The same with so many workers.
+    pub fn start_with(&self, name: &str, routes: &str, filters: &str, workers: u32) -> Result<Envoy> {
         let values = BTreeMap::from([
             ("ROUTES", routes.to_owned()),
             ("FILTERS", filters.to_owned()),
@@ -158,13 +213,14 @@ impl Place<'_> {
             values,
             folder: self.folder,
             core: Some(self.core),
-            workers: 1,
+            workers,
         };
         launch.start().with_context(|| format!("the subject {name} does not start"))
     }
 }
 
-const PASS_ON: &str = "- { match: { prefix: / }, route: { cluster: origin } }";
+/// Everything to the origin.
+pub const PASS_ON: &str = "- { match: { prefix: / }, route: { cluster: origin } }";
 
 const CACHE_V2: &str = r#"- name: envoy.filters.http.cache_v2
   typed_config:
@@ -172,12 +228,16 @@ const CACHE_V2: &str = r#"- name: envoy.filters.http.cache_v2
     typed_config:
       "@type": type.googleapis.com/envoy.extensions.http.cache_v2.simple_http_cache.v3.SimpleHttpCacheV2Config"#;
 
-/// The plugin as envoy/ configures it.
-fn larder(module: &Path) -> Result<String> {
+/// policies/default.json.
+pub fn default_policy() -> Result<String> {
     let policy = paths::root().join("policies/default.json");
-    let policy = fs::read_to_string(&policy).with_context(|| format!("cannot read {}", policy.display()))?;
-    let policy: Vec<String> = policy.lines().map(|line| format!("          {line}")).collect();
-    Ok(format!(
+    fs::read_to_string(&policy).with_context(|| format!("cannot read {}", policy.display()))
+}
+
+/// The plugin as envoy/ configures it, with a configuration.
+pub fn larder(module: &Path, configuration: &str) -> String {
+    let lines: Vec<String> = configuration.lines().map(|line| format!("          {line}")).collect();
+    format!(
         r#"- name: larder
   typed_config:
     "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
@@ -195,8 +255,8 @@ fn larder(module: &Path) -> Result<String> {
         value: |
 {}"#,
         module.display(),
-        policy.join("\n")
-    ))
+        lines.join("\n")
+    )
 }
 
 /// The same bodies from Envoy's configuration, with the fields that nginx's answers have.
@@ -219,7 +279,7 @@ fn direct(files: &Path) -> Result<String> {
 }
 
 /// A JSON document of exactly so many bytes.
-pub(super) fn document(bytes: usize) -> Vec<u8> {
+pub fn document(bytes: usize) -> Vec<u8> {
     let mut text = String::from("[");
     let mut number = 0;
     while text.len() + 80 < bytes {

@@ -70,10 +70,12 @@ const fn alone(subject: &'static str) -> Goal {
 const URLS: u64 = 64;
 /// One name for all Envoys, so that they share what is stored.
 const HOST: (&str, &str) = ("Host", "shop.example");
-const POLICY: &str = r#"{ "version": 1, "name": "bench" }"#;
-/// The look-up may take long on a busy machine: a time-out would make a hit a miss.
-const TIMEOUT: &str = r#""timeout": "1s""#;
-const NO_MEMORY: &str = r#""l1_bytes": "0B""#;
+/// What the origin says.
+pub const POLICY: &str = r#"{ "version": 1, "name": "bench" }"#;
+/// A member of `cluster`. The look-up may take long on a busy machine: a time-out would make a hit a miss.
+pub const TIMEOUT: &str = r#""timeout": "1s""#;
+/// Every request is a look-up.
+pub const NO_MEMORY: &str = r#""l1_bytes": "0B""#;
 
 /// Sets everything up, measures, and stops everything.
 pub fn run(effort: Effort) -> Result<Vec<Row>> {
@@ -96,7 +98,7 @@ pub fn run(effort: Effort) -> Result<Vec<Row>> {
         policy: POLICY,
         folder: &folder,
         origin: nginx.port,
-        node: node.data,
+        nodes: &[node.data],
         core: Some(cores.server),
         workers: 1,
     };
@@ -120,7 +122,7 @@ pub fn run(effort: Effort) -> Result<Vec<Row>> {
     let nginx = Nginx::start(&folder.join("nginx-alone"), &files, cores.server)?;
     let node = Node::start(&larder, "node-alone", &folder, Some(cores.server))?;
     {
-        let place = Place { node: node.data, ..place };
+        let place = Place { nodes: &[node.data], ..place };
         let filler = place.start("filler", Some(inline))?;
         rows.extend(node_alone(&filler, &nginx, &node, &captured, effort, cores, &folder)?);
     }
@@ -194,7 +196,8 @@ fn through_envoys(
     frame::measure(BENCH, &cases, GOALS, effort, cores, &folder.join("wrk.log"))
 }
 
-fn ours(request: Request) -> Request {
+/// With that name.
+pub fn ours(request: Request) -> Request {
     request.field(HOST.0, HOST.1)
 }
 
@@ -212,7 +215,7 @@ fn capture(place: &Place<'_>, settings: Settings<'_>) -> Result<Received> {
             Reply { status: if received.method == "GET" { 200 } else { 503 }, body: Vec::new() }
         })?
     };
-    let place = Place { node: stand_in.port, ..*place };
+    let place = Place { nodes: &[stand_in.port], ..*place };
     let envoy = place.start("captured", Some(settings))?;
     let deadline = Instant::now() + Duration::from_secs(10);
     while Instant::now() < deadline {

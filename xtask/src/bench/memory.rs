@@ -71,7 +71,7 @@ fn bytes_an_object(text: &str) -> Option<u64> {
 }
 
 /// The resident memory of a process.
-fn resident(pid: u32) -> Result<u64> {
+pub fn resident(pid: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
     resident_of(&text).with_context(|| format!("process {pid} has no resident memory"))
 }

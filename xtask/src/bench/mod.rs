@@ -2,19 +2,24 @@
 //! No figure makes the command fail: it fails where something could not be measured.
 
 mod cold;
-mod cpu;
+pub mod cpu;
 mod frame;
-mod l1;
-mod l2;
+mod growth;
+pub mod l1;
+pub mod l2;
 mod layer;
-mod load;
+pub mod load;
 mod memory;
-mod nginx;
-mod node;
+pub mod nginx;
+pub mod node;
+mod objects;
 mod origin;
+pub mod pass;
 mod purge;
+mod routes;
 mod row;
 mod stats;
+mod varnish;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +27,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::Verdict;
+use crate::{Verdict, cargo, process};
 use frame::Effort;
 
 /// Measure Larder against its peers: CPU per request, requests per second and p99, and how soon a purge is everywhere
@@ -53,10 +58,21 @@ pub struct Args {
 /// The benches.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Name {
-    /// Hits in a worker's own memory, and 304s, against Envoy's direct_response, its cache_v2 filter, and proxying to nginx
+    /// Hits in a worker's own memory, and 304s, against Envoy's direct_response, its cache_v2 filter, proxying to nginx and to
+    /// Varnish, and against nginx's cache and Varnish by themselves
     L1,
     /// Hits in a node and misses that asked it, against proxying to nginx; a node alone against nginx; memory by store
     L2,
+    /// Requests that the policy says to pass, against an Envoy without Larder
+    Pass,
+    /// A hit under a policy of 10,000 routes, against one of 10
+    Routes,
+    /// Memory of a worker with 10,000 objects of 4 KB
+    Objects,
+    /// The core's hot functions by themselves (criterion; its own output, and no JSON: target/criterion has that)
+    Core,
+    /// How cost grows with objects, tags, purge records, routes, workers and nodes: curves for docs/performance.md
+    Growth,
     /// Hits and 304s in larder-origin's layer, against two caches for tower of the same kind and the handler by itself
     Origin,
     /// From a purge's acknowledgement to the last stale byte, over two Envoys with two workers each
@@ -72,6 +88,11 @@ pub fn main(args: &Args) -> Result<Verdict> {
     let rows = match args.name {
         Name::L1 => l1::run(effort)?,
         Name::L2 => l2::run(effort)?,
+        Name::Pass => pass::run(effort)?,
+        Name::Routes => routes::run(effort)?,
+        Name::Objects => objects::run(effort.rounds)?,
+        Name::Core => return core(args.quick),
+        Name::Growth => return growth::run(effort, args.json.as_deref()),
         Name::Origin => layer::run(effort)?,
         Name::Purge => purge::run(if args.quick { 50 } else { args.purges as usize })?,
     };
@@ -90,5 +111,15 @@ pub fn main(args: &Args) -> Result<Verdict> {
             fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
     }
+    Ok(Verdict::Good)
+}
+
+fn core(quick: bool) -> Result<Verdict> {
+    let mut command = cargo::cargo();
+    command.args(["bench", "--locked", "--package", "larder-core", "--bench", "hot", "--"]);
+    if quick {
+        command.arg("--quick");
+    }
+    process::run_ok("the core's benches", &mut command)?;
     Ok(Verdict::Good)
 }

@@ -37,10 +37,15 @@ pub struct Node {
 impl Node {
     /// Starts a node with one thread, on a processor core if one is given.
     pub fn start(binary: &Path, name: &str, folder: &Path, core: Option<usize>) -> Result<Self> {
+        Self::start_with(binary, name, folder, core, &[])
+    }
+
+    /// The same with further options.
+    pub fn start_with(binary: &Path, name: &str, folder: &Path, core: Option<usize>, options: &[&str]) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let mut command = pinned(binary, core);
         command.args(["node", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--store", "memory:"]);
-        command.args(["--threads", "1", "--json"]);
+        command.args(["--threads", "1", "--json"]).args(options);
         let mut service = Service::spawn(name, &mut command, &log)?;
         let mut ports = None;
         service.wait_until("ports", READY_WITHIN, || {
@@ -91,8 +96,8 @@ pub struct Place<'a> {
     pub folder: &'a Path,
     /// The origin's port.
     pub origin: u16,
-    /// The node's port.
-    pub node: u16,
+    /// The nodes' ports.
+    pub nodes: &'a [u16],
     /// The processor core to stay on.
     pub core: Option<usize>,
     /// Worker threads.
@@ -109,12 +114,12 @@ impl Place<'_> {
             None => without_larder(&text),
         };
         let template = template.with_context(|| format!("{} is not what it was", file.display()))?;
-        let node = self.node;
-        let endpoint = format!(
-            "{{ endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {node} }} }} }} }}"
-        );
+        let endpoint = |node: &u16| {
+            format!("{{ endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {node} }} }} }} }}")
+        };
+        let endpoints: Vec<String> = self.nodes.iter().map(endpoint).collect();
         let values = BTreeMap::from([
-            ("NODES", endpoint),
+            ("NODES", endpoints.join(", ")),
             ("LARDER_WASM", self.module.display().to_string()),
             ("ORIGIN_PORT", self.origin.to_string()),
             ("POLICY", self.policy.to_owned()),
@@ -123,8 +128,8 @@ impl Place<'_> {
         let launch = Launch { name, binary, template: &template, values, folder, core, workers };
         let envoy = launch.start().with_context(|| format!("the Envoy {name} does not start"))?;
         let deadline = Instant::now() + READY_WITHIN;
-        while envoy.stat("cluster.larder_nodes.membership_healthy")? == 0 {
-            ensure!(Instant::now() < deadline, "the Envoy {name} does not find the node healthy");
+        while envoy.stat("cluster.larder_nodes.membership_healthy")? < self.nodes.len() as u64 {
+            ensure!(Instant::now() < deadline, "the Envoy {name} does not find its nodes healthy");
             thread::sleep(POLL);
         }
         Ok(envoy)

@@ -57,7 +57,7 @@ pub fn run(purges: usize) -> Result<Vec<Row>> {
         policy: POLICY,
         folder: &folder,
         origin: origin.port,
-        node: node.data,
+        nodes: &[node.data],
         core: None,
         workers: WORKERS,
     };

@@ -31,6 +31,8 @@ pub enum Metric {
     RequestsAtOrigin,
     /// What 100,000 objects take.
     MemoryPer100kObjects,
+    /// What 10,000 objects take in a worker.
+    MemoryPer10kObjects,
     /// From a purge's acknowledgement to the last stale byte.
     StaleFor,
     /// From a purge's acknowledgement to the node's word that everybody has heard of it.
@@ -57,6 +59,7 @@ impl Metric {
             Self::RequestsPerSecond => "1/s",
             Self::RequestsAtOrigin | Self::StaleAfterDelivery | Self::AllocationsPerHit => "1",
             Self::MemoryPer100kObjects => "MiB",
+            Self::MemoryPer10kObjects => "MB",
             Self::StaleFor | Self::DeliveredAfter => "ms",
         }
     }
@@ -288,6 +291,7 @@ fn comparison(rows: &[Row], peer: &Row, wanted: impl Fn(Metric) -> bool) -> Stri
     let say = |row: &Row| {
         let figure = match row.metric {
             Metric::CpuPerRequest => "CPU ",
+            Metric::CpuPerRequestWithOrigin => "both CPU ",
             Metric::RequestsPerSecond => "req/s ",
             Metric::LatencyP99 => "p99 ",
             _ => "",

@@ -59,6 +59,16 @@ pub fn release(toolchain: &Toolchain) -> Result<Module> {
     collect(toolchain)
 }
 
+/// Builds the same plugin with the names of its functions in it, for profiles, and says where it is.
+pub fn named(toolchain: &Toolchain) -> Result<PathBuf> {
+    let mut cargo = toolchain.cargo();
+    cargo.args(["build", "--locked", "--package", "larder-plugin", "--profile", NAMED]).args(toolchain.flags());
+    process::run_ok("building the plugin with names", &mut cargo)?;
+    Ok(toolchain.target().join(wasm::TARGET).join(NAMED).join("larder_plugin.wasm"))
+}
+
+const NAMED: &str = "profiled-wasm";
+
 /// The compilation of a module's package, for callers that want cargo's messages elsewhere; [`collect`] comes next.
 pub fn command(toolchain: &Toolchain, package: &str) -> Command {
     let mut cargo = toolchain.cargo();

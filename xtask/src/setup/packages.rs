@@ -39,8 +39,10 @@ const NEEDS: &[Need] = &[
     Need { what: "systemd-analyze", package: "systemd", present: || program("systemd-analyze") },
     Need { what: "skopeo", package: "skopeo", present: || program("skopeo") },
     Need { what: "strip", package: "binutils", present: || program("strip") },
-    // Benches: the server Envoy is compared with, and the load.
+    // Benches: the servers Envoy is compared with, and the load.
     Need { what: "nginx", package: "nginx-light", present: || program("nginx") },
+    // (Debian starts a Varnish of its own; that is not needed.)
+    Need { what: "Varnish", package: "varnish", present: || program("varnishd") },
     Need { what: "wrk", package: "wrk", present: || program("wrk") },
 ];
 
@@ -64,13 +66,18 @@ pub fn ensure() -> Result<Report> {
     }
     let mut detail = names.join(" ");
     if Path::new("/run/systemd/system").exists() {
-        for (package, unit) in [("nginx-light", "nginx"), ("prometheus", "prometheus")] {
+        for (package, unit) in [("nginx-light", "nginx"), ("prometheus", "prometheus"), ("varnish", "varnish")] {
             if names.contains(&package) {
                 detail += &format!(" (Debian starts {unit}; we do not need that: sudo systemctl disable --now {unit})");
             }
         }
     }
     Ok(Report::installed(detail))
+}
+
+/// Sees to it that a program is there that only profiles need.
+pub fn ensure_tool(name: &str, package: &str) -> Result<()> {
+    if program(name) { Ok(()) } else { install(&[package]) }
 }
 
 /// Installs Debian packages, with one `apt-get update` if it does not work without.
