@@ -25,6 +25,8 @@ use crate::input::Input;
 
 /// Nothing here takes so long, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// After that much silence the node waits for more.
+const SILENCE: Duration = Duration::from_millis(20);
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 const NAMES: [&str; 3] = ["one", "another", "a_third-name"];
 const HEALTH: &str = "GET /larder/health HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
@@ -54,7 +56,8 @@ pub fn run(data: &[u8]) {
             } else {
                 messages(node.data, &mut Input::new(rest)).await;
             }
-            assert_eq!(answers(&exchange(node.data, HEALTH.as_bytes()).await).len(), 1, "it goes on to serve others");
+            let answer = until_closed(node.data, HEALTH.as_bytes()).await;
+            assert_eq!(answers(&answer).len(), 1, "it goes on to serve others");
         });
     });
 }
@@ -77,13 +80,25 @@ async fn start() -> Running {
 async fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.expect("the node listens");
     let mut answer = Vec::new();
+    // The node may have closed it before all is written.
+    let _ = stream.write_all(bytes).await;
+    // A node that has nothing to say waits for the rest of a request. So it is told that there is none.
+    while let Ok(Ok(1..)) = tokio::time::timeout(SILENCE, stream.read_buf(&mut answer)).await {}
+    let _ = stream.shutdown().await;
+    let rest = async { while stream.read_buf(&mut answer).await.is_ok_and(|count| count > 0) {} };
+    tokio::time::timeout(PATIENCE, rest).await.expect("the node neither answers nor closes");
+    answer
+}
+
+/// What comes back to a request that says that it is the last one.
+async fn until_closed(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.expect("the node listens");
+    let mut answer = Vec::new();
     let talk = async {
-        // The node may have closed it before all is written.
-        let _ = stream.write_all(bytes).await;
-        let _ = stream.shutdown().await;
-        let _ = stream.read_to_end(&mut answer).await;
+        stream.write_all(bytes).await?;
+        stream.read_to_end(&mut answer).await
     };
-    tokio::time::timeout(PATIENCE, talk).await.expect("the node neither answers nor closes");
+    tokio::time::timeout(PATIENCE, talk).await.expect("the node answers").expect("a connection");
     answer
 }
 

@@ -16,8 +16,8 @@ pub const POLICIES: [&str; 3] = [
           "limits": { "object_bytes": "4KiB", "hold_bytes": "1KiB", "variants_per_key": 2 },
           "invalidate": { "tags": ["t:{rest}"] } } ] }"#,
     r#"{ "version": 1, "name": "none", "routes": [
-        { "name": "odd", "path": "/{one}", "ttl": "1s", "collapse": "1s", "heuristic": { "percent": "10%", "ceiling": "1d" },
-          "request_directives": "obey", "vary": { "allow": "*" }, "client": { "cache_control": "no-cache" } } ] }"#,
+        { "name": "odd", "path": "/{one}", "ttl": "respect", "collapse": { "wait": "1s" }, "heuristic": { "percent": "10%" },
+          "request_directives": "obey", "vary": { "allow": ["x-a", "accept-language"] } } ] }"#,
 ];
 
 /// `Cache-Control` of responses.

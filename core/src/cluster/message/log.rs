@@ -160,6 +160,7 @@ impl Message for PurgeAnswer {
         let position = position(reader)?;
         match number {
             0 => Some(Self::Done(position)),
+            _ if position != Position::default() => None,
             1 => Some(Self::Denied(Denial::Unauthorized)),
             2 => Some(Self::Denied(Denial::Forbidden)),
             3 => Some(Self::Denied(Denial::Unavailable)),
