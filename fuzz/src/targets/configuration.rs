@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn reload(data: &[u8]) {
-    let policy = r#"{ "version": 1, "routes": [ { "path": "/a", "ttl": "1m" } ] }"#;
+    let policy = r#"{ "version": 1, "name": "p", "routes": [ { "name": "a", "path": "/a", "ttl": "1m" } ] }"#;
     let mut host = Host::start(plugin(), Config::new(policy)).expect("a policy");
     assert!(matches!(host.reload(data), Err(HostError::Rejected(_))));
     let stream = host.request(0, Request::get("/a"));
