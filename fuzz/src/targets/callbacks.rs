@@ -27,6 +27,7 @@ pub fn run(data: &[u8]) {
         workers: WORKERS,
         clusters: vec!["larder_nodes".to_owned()],
         log_level: LogLevel::Error,
+        stream_idle_timeout: Duration::from_secs(30),
         allow_on_headers_stop_iteration: settings & 16 == 0,
         ..Config::new(configuration(policy, settings))
     };
@@ -48,7 +49,7 @@ fn configuration(policy: usize, settings: u8) -> String {
     let cluster = if settings & 1 == 1 { cluster } else { "" };
     let hold = settings & 2 == 0;
     format!(
-        r#"{{ "policy": {}, "l1_bytes": "64KiB", "hold": {hold}, "refresh": {{ "in_flight_max": 2 }}{cluster} }}"#,
+        r#"{{ "policy": {}, "l1_bytes": "64KiB", "tick": "1s", "hold": {hold}, "refresh": {{ "in_flight_max": 2 }}{cluster} }}"#,
         words::POLICIES[policy]
     )
 }
@@ -297,7 +298,7 @@ impl World {
             calls.iter().for_each(|call| self.host.fail_call(call.id));
             self.host.advance(Duration::from_millis(100));
         }
-        self.host.advance(Duration::from_secs(400));
+        self.host.advance(Duration::from_secs(60));
         self.hold();
         for stream in self.asked.keys() {
             assert!(self.host.is_over(*stream), "nobody has answered {stream:?}");
