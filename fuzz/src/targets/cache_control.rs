@@ -131,8 +131,7 @@ impl Expected {
         for (name, is_set) in FLAGS.iter().zip(flags) {
             assert_eq!(is_set, self.flags.contains(name), "{name}");
         }
-        let numbers =
-            [read.max_age, read.s_maxage, read.stale_while_revalidate, read.stale_if_error, read.min_fresh];
+        let numbers = [read.max_age, read.s_maxage, read.stale_while_revalidate, read.stale_if_error, read.min_fresh];
         for (name, number) in NUMBERS.iter().zip(numbers) {
             let said = self.numbers.iter().filter(|(said, _)| said == name).map(|(_, number)| *number);
             // The strictest of several.

@@ -118,8 +118,12 @@ impl World {
     }
 
     fn any(&self, input: &mut Input<'_>, which: impl Fn(&Asked) -> bool) -> Option<StreamId> {
-        let some: Vec<StreamId> =
-            self.asked.iter().filter(|(id, asked)| !self.host.is_over(**id) && which(asked)).map(|(id, _)| *id).collect();
+        let some: Vec<StreamId> = self
+            .asked
+            .iter()
+            .filter(|(id, asked)| !self.host.is_over(**id) && which(asked))
+            .map(|(id, _)| *id)
+            .collect();
         (!some.is_empty()).then(|| input.one_of(&some))
     }
 

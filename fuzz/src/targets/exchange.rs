@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use larder_core::cluster::leases::Lease;
-use larder_core::cluster::message::{Found, LookupAnswer, Lookup, Message, PollAnswer};
+use larder_core::cluster::message::{Found, Lookup, LookupAnswer, Message, PollAnswer};
 use larder_core::cluster::{CallFailure, Settings};
 use larder_core::decide::vary::VaryKey;
 use larder_core::entry::{Entry, wire};
@@ -99,16 +99,7 @@ impl World {
         }
         let log = Position { log: 7, sequence: Sequence(1) };
         let now = Timestamp(1_767_225_600_000);
-        Self {
-            now,
-            worker,
-            policy,
-            streams: BTreeMap::new(),
-            next: 0,
-            refreshes: Vec::new(),
-            effects: Vec::new(),
-            log,
-        }
+        Self { now, worker, policy, streams: BTreeMap::new(), next: 0, refreshes: Vec::new(), effects: Vec::new(), log }
     }
 
     fn step(&mut self, input: &mut Input<'_>) {
@@ -165,7 +156,8 @@ impl World {
         let mut exchange = Exchange::new(self.policy.clone(), StreamId(self.next));
         let before = self.effects.len();
         let verdict = exchange.on_request(self.now, head.clone(), &mut self.worker, &mut self.effects);
-        self.streams.insert(self.next, Stream { exchange, awaits: Awaits::Nothing, asked: head, name: None, body: Vec::new() });
+        self.streams
+            .insert(self.next, Stream { exchange, awaits: Awaits::Nothing, asked: head, name: None, body: Vec::new() });
         self.requested(self.next, before, verdict);
     }
 
@@ -395,7 +387,9 @@ impl World {
                 let verdict = exchange.on_lookup(now, Err(CallFailure::TimedOut), worker, out);
                 assert!(matches!(verdict, RequestVerdict::Forward(edits) if edits.is_empty()));
             }
-            1 if stream.awaits != Awaits::Fetch => assert!(exchange.on_fetched(now, Answer::Failed, worker, out).is_none()),
+            1 if stream.awaits != Awaits::Fetch => {
+                assert!(exchange.on_fetched(now, Answer::Failed, worker, out).is_none())
+            }
             2 if stream.awaits != Awaits::Wake => {
                 let verdict = exchange.on_wake(now, Wake::Landed, worker, out);
                 assert!(matches!(verdict, RequestVerdict::Forward(edits) if edits.is_empty()));
@@ -429,7 +423,9 @@ impl World {
                     Effect::Wake(id, wake) => self.wake(id, wake),
                     Effect::Refresh(refresh) => self.refreshes.push(*refresh),
                     Effect::Invalidate(invalidation) => assert!(!invalidation.purges.is_empty()),
-                    Effect::Lookup(call) => assert!(Lookup::decode(call.body.into()).is_some() || call.path != Lookup::PATH),
+                    Effect::Lookup(call) => {
+                        assert!(Lookup::decode(call.body.into()).is_some() || call.path != Lookup::PATH)
+                    }
                     Effect::Tell(call) => assert!(call.body.starts_with(b"LRDM")),
                     Effect::Fetch(head) => assert!(!head.target.is_empty()),
                 }

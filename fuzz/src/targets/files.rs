@@ -7,7 +7,8 @@ use larder_node::fuzzing::{self, PurgeLog};
 
 use crate::input::Input;
 
-const NAMES: [&str; 4] = ["a", "name-of.a_key", "0123456789012345678901234567890123456789012345678901234567890123", "é"];
+const NAMES: [&str; 4] =
+    ["a", "name-of.a_key", "0123456789012345678901234567890123456789012345678901234567890123", "é"];
 
 /// The first byte chooses what reads the rest.
 pub fn run(data: &[u8]) {

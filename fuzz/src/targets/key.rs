@@ -167,11 +167,15 @@ fn form(rules: &KeyRules, head: &RequestHead) -> Form {
     if rules.accept_encoding.is_some() {
         // Which of the two is taken is `fields`' affair; here it is what the origin will see.
         let key = keyed(rules, head, None);
-        parts.extend(key.forward_fields.iter().filter(|(name, _)| name == "accept-encoding").map(|(_, v)| Some(v.clone())));
+        parts.extend(
+            key.forward_fields.iter().filter(|(name, _)| name == "accept-encoding").map(|(_, v)| Some(v.clone())),
+        );
     }
     if rules.accept_language.is_some() {
         let key = keyed(rules, head, None);
-        parts.extend(key.forward_fields.iter().filter(|(name, _)| name == "accept-language").map(|(_, v)| Some(v.clone())));
+        parts.extend(
+            key.forward_fields.iter().filter(|(name, _)| name == "accept-language").map(|(_, v)| Some(v.clone())),
+        );
     }
     for name in &rules.headers {
         // A list is the same list whatever stands around its commas and over how many lines it goes.

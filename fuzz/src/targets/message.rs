@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use larder_core::cluster::PROTOCOL;
 use larder_core::cluster::message::{
-    Freshen, Lookup, LookupAnswer, Message, Poll, PollAnswer, Policies, Purge, PurgeAnswer, Release, Report, Store,
+    Freshen, Lookup, LookupAnswer, Message, Policies, Poll, PollAnswer, Purge, PurgeAnswer, Release, Report, Store,
     StoreAnswer,
 };
 use larder_core::purge::{Scope, is_under};

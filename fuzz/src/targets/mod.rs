@@ -29,7 +29,10 @@ pub const ALL: &[Target] = &[
     text("cache-control", "Cache-Control, against a reading of RFC 9111 5.2", 512, cache_control::run),
     module("callbacks", "callbacks of larder.wasm in wasmtime, in any order", 1024, callbacks::run),
     seeded(&["policies"], text("cases", "test cases of policies; each becomes a scenario", 8192, cases::run)),
-    seeded(&["policies"], module("configuration", "the plugin's configuration, in larder.wasm", 4096, configuration::run)),
+    seeded(
+        &["policies"],
+        module("configuration", "the plugin's configuration, in larder.wasm", 4096, configuration::run),
+    ),
     text("date", "HTTP dates, against httpdate", 64, date::run),
     text("edge", "the marker between edge and origin", 256, edge::run),
     text("exchange", "the core's machine, driven in any order", 1024, exchange::run),

@@ -176,9 +176,11 @@ async fn messages(address: SocketAddr, input: &mut Input<'_>) {
                 let answer = LookupAnswer::decode(answer.into()).expect("a look-up's answer");
                 if let Some(found) = answer.found {
                     let (entry, _) = wire::decode(&found.record, &name).expect("a record of this name");
-                    let is_this = |record: &Bytes| wire::decode(record, &name).is_ok_and(|(kept, _)| {
-                        kept.facts().body == entry.facts().body && kept.facts().url == entry.facts().url
-                    });
+                    let is_this = |record: &Bytes| {
+                        wire::decode(record, &name).is_ok_and(|(kept, _)| {
+                            kept.facts().body == entry.facts().body && kept.facts().url == entry.facts().url
+                        })
+                    };
                     assert!(stored.0[at].iter().any(is_this), "never stored under this name");
                 }
             }
@@ -204,7 +206,8 @@ async fn messages(address: SocketAddr, input: &mut Input<'_>) {
                     if let Ok((before, until)) = wire::decode(&before, &name) {
                         let mut facts = entry.facts().clone();
                         facts.body = before.facts().body.clone();
-                        stored.0[at].push(wire::encode(&larder_core::entry::Entry::new(facts), &name, until, true).into());
+                        stored.0[at]
+                            .push(wire::encode(&larder_core::entry::Entry::new(facts), &name, until, true).into());
                     }
                 }
                 let message = Freshen { name, now, lease, keep_for, base, body_bytes, record };

@@ -79,7 +79,8 @@ fn naive_range(value: &[u8]) -> Option<Naive> {
     if !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
-    let specs: Vec<&str> = set.split(',').map(|spec| spec.trim_matches([' ', '\t'])).filter(|s| !s.is_empty()).collect();
+    let specs: Vec<&str> =
+        set.split(',').map(|spec| spec.trim_matches([' ', '\t'])).filter(|s| !s.is_empty()).collect();
     let [spec] = specs[..] else { return None };
     let (first, last) = spec.split_once('-')?;
     let digits = |text: &str| {

@@ -44,7 +44,10 @@ fn again(record: &Bytes) -> Result<Entry, Damage> {
     let (entry, fresh_until) = read?;
     let facts = entry.facts();
     assert_eq!((&facts.url, &facts.tags, &facts.vary), (&label.url, &label.tags, &label.vary));
-    assert_eq!((facts.position, facts.times.response, fresh_until), (label.position, label.received, label.fresh_until));
+    assert_eq!(
+        (facts.position, facts.times.response, fresh_until),
+        (label.position, label.received, label.fresh_until)
+    );
     assert_eq!(checked.map(|(_, length)| length as usize), Ok(facts.body.len()));
     let written = wire::encode(&entry, &label.key, fresh_until, true);
     assert_eq!(&written[..], &record[..], "what was read is written otherwise");

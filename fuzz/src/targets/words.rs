@@ -60,7 +60,8 @@ pub fn target(input: &mut Input<'_>) -> String {
     match input.byte() {
         255 => format!("/{}", input.text(24)),
         at => {
-            let targets = ["/stale/a", "/stale/b", "/own/a", "/user/a", "/x", "/x?a=1&utm_b=2", "/x?a=1", "/x.css", "/"];
+            let targets =
+                ["/stale/a", "/stale/b", "/own/a", "/user/a", "/x", "/x?a=1&utm_b=2", "/x?a=1", "/x.css", "/"];
             targets[usize::from(at) % targets.len()].to_owned()
         }
     }

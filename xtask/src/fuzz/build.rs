@@ -77,9 +77,11 @@ impl Built {
         if let Some(module) = self.module.as_ref().filter(|_| target.needs_module) {
             command.env("LARDER_WASM", module);
         }
-        command
-            .arg(format!("-max_len={}", target.bytes_max))
-            .args(["-timeout=120", "-rss_limit_mb=4096", "-use_value_profile=0"]);
+        command.arg(format!("-max_len={}", target.bytes_max)).args([
+            "-timeout=120",
+            "-rss_limit_mb=4096",
+            "-use_value_profile=0",
+        ]);
         command
     }
 }

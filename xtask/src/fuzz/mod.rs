@@ -143,7 +143,9 @@ fn merge(built: &Built, target: &Target, args: &Args) -> Result<()> {
     if !status.success() {
         bail!("{}: an input breaks a property already. {}", target.name, process::tail(&log));
     }
-    std::fs::remove_dir_all(&kept).and_then(|()| std::fs::rename(&new, &kept)).context("cannot put the corpus there")?;
+    std::fs::remove_dir_all(&kept)
+        .and_then(|()| std::fs::rename(&new, &kept))
+        .context("cannot put the corpus there")?;
     let (files, bytes) = sizes(&kept)?;
     say(args, &format!("{:<15}{files} inputs, {bytes} bytes in {}", target.name, kept.display()));
     Ok(())

@@ -26,7 +26,9 @@ impl Stats {
         let mut stats = Self::default();
         for line in log.lines().filter(|line| line.starts_with('#')) {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let Some(number) = words.first().and_then(|word| word.trim_start_matches('#').parse().ok()) else { continue };
+            let Some(number) = words.first().and_then(|word| word.trim_start_matches('#').parse().ok()) else {
+                continue;
+            };
             let after = |name: &str| {
                 let at = words.iter().position(|word| *word == name)?;
                 words.get(at + 1)?.split('/').next()?.parse::<u64>().ok()
@@ -45,7 +47,9 @@ impl Stats {
     /// As part of a line.
     pub fn line(&self) -> String {
         let Self { executions, per_second, coverage, features, corpus } = self;
-        format!("{executions:>11} runs {per_second:>7}/s  {coverage:>6} edges {features:>7} features {corpus:>5} inputs")
+        format!(
+            "{executions:>11} runs {per_second:>7}/s  {coverage:>6} edges {features:>7} features {corpus:>5} inputs"
+        )
     }
 }
 
@@ -86,7 +90,8 @@ fn message(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let panic = lines.iter().position(|line| line.contains("panicked at "));
     if let Some(at) = panic {
-        let told = lines.iter().skip(at).take_while(|line| !line.starts_with("note:") && !line.starts_with("==")).take(12);
+        let told =
+            lines.iter().skip(at).take_while(|line| !line.starts_with("note:") && !line.starts_with("==")).take(12);
         return told.copied().collect::<Vec<_>>().join("\n");
     }
     let summary = lines.iter().rev().find(|line| line.starts_with("SUMMARY:") || line.contains("ERROR: libFuzzer"));
@@ -150,7 +155,9 @@ pub fn print(outcomes: &[Outcome], json: bool) -> Result<()> {
     }
     println!();
     outcomes.iter().for_each(|outcome| println!("{}", outcome.line()));
-    for (outcome, finding) in outcomes.iter().flat_map(|outcome| outcome.found.iter().map(move |found| (outcome, found))) {
+    for (outcome, finding) in
+        outcomes.iter().flat_map(|outcome| outcome.found.iter().map(move |found| (outcome, found)))
+    {
         println!("\n{} breaks a property:\n{}", outcome.target, finding.message);
         for (what, command) in [("again", &finding.replay), ("as a test", &finding.keep)] {
             if let Some(command) = command {
@@ -185,7 +192,10 @@ mod tests {
     #[test]
     fn a_finding_says_what_and_how_to_do_it_again() {
         let finding = Finding::of("date", Path::new("found/crash-1"), LOG);
-        assert_eq!(finding.message, "thread '<unnamed>' (7) panicked at fuzz/src/targets/date.rs:31:5:\nnot the latest");
+        assert_eq!(
+            finding.message,
+            "thread '<unnamed>' (7) panicked at fuzz/src/targets/date.rs:31:5:\nnot the latest"
+        );
         assert_eq!(finding.replay.as_deref(), Some("cargo xtask fuzz --target date --replay found/crash-1"));
         assert!(finding.keep.is_some_and(|keep| keep.ends_with("fuzz/regressions/date/crash-1")));
         let slow = Finding::of("date", Path::new("x"), "== ERROR: libFuzzer: timeout after 120 seconds\n");

@@ -33,7 +33,8 @@ impl Running {
             .args(["-print_final_stats=1", "-reload=1"])
             .arg(&gathered);
         let seeds = target.seeds.iter().map(|folder| paths::root().join(folder));
-        command.args(seeds.chain([kept(target, "corpus"), kept(target, "regressions")]).filter(|folder| folder.is_dir()));
+        command
+            .args(seeds.chain([kept(target, "corpus"), kept(target, "regressions")]).filter(|folder| folder.is_dir()));
         let log = paths::scratch("fuzz").join("logs").join(format!("{}-{copy}.log", target.name));
         let before = files(&found)?;
         let service = Service::spawn(&target.name, &mut command, &log)?;

@@ -164,7 +164,8 @@ impl Run<'_> {
     /// Installs what the steps need, and nothing else. A tool that cannot be had fails the run: its step could not.
     fn setup(&self, names: &[StepName]) -> Result<()> {
         use StepName::{Clippy, Conformance, Dashboard, Deploy, Envoy, Fuzz, Host, Package, Sim, Unit, Wasm};
-        const ALL_THAT_RUN: &[StepName] = &[Unit, Wasm, Host, Sim, Fuzz, Dashboard, Deploy, Package, Envoy, Conformance];
+        const ALL_THAT_RUN: &[StepName] =
+            &[Unit, Wasm, Host, Sim, Fuzz, Dashboard, Deploy, Package, Envoy, Conformance];
         const WITH_MODULES: &[StepName] = &[Clippy, Wasm, Host, Sim, Fuzz, Deploy, Package, Envoy, Conformance];
         let needs: &[(Tool, &[StepName])] = &[
             (Tool::Packages, ALL_THAT_RUN),
