@@ -1,11 +1,13 @@
 //! Reading and writing the binary forms that leave the process: records of entries, messages of the cluster.
 //!
 //! Integers are little endian; text and bytes are length-prefixed (u32). Reading is total: what is cut short or longer than
-//! the limits is `None`, and never a large allocation.
+//! the limits is `None`, and never a large allocation. Everything has one form: what is read is what would be written of it, anything
+//! else is `None`.
 
 use bytes::Bytes;
 
 use crate::fields::{Fields, Name};
+use crate::time::Seconds;
 
 /// No list is longer; a length above means damage.
 pub const LIST_MAX: u32 = 65_536;
@@ -82,6 +84,26 @@ impl Reader {
         self.u32().filter(|len| *len <= LIST_MAX && *len as usize <= self.0.len())
     }
 
+    /// Whether, as a byte: 0 or 1.
+    pub fn flag(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
+    /// A span that HTTP can count.
+    pub fn seconds(&mut self) -> Option<Seconds> {
+        self.u32().filter(|seconds| *seconds <= Seconds::MAX.get()).map(|seconds| Seconds::saturating(seconds.into()))
+    }
+
+    /// Bytes that may be missing: a flag, then bytes; there are none of those where the flag is 0.
+    pub fn optional_bytes(&mut self) -> Option<Option<Bytes>> {
+        let (is_there, bytes) = (self.flag()?, self.bytes()?);
+        (is_there || bytes.is_empty()).then(|| is_there.then_some(bytes))
+    }
+
     /// Bytes behind their length.
     pub fn bytes(&mut self) -> Option<Bytes> {
         let len = self.u32()?;
@@ -93,15 +115,47 @@ impl Reader {
         std::str::from_utf8(&self.bytes()?).ok().map(str::to_owned)
     }
 
-    /// Field lines. Their values share the memory.
+    /// Field lines, with names in lower case. Their values share the memory.
     pub fn fields(&mut self) -> Option<Fields> {
         let lines = self.list()?;
         // A line takes eight bytes at least, so that no number of them asks for more memory than a few times what is here.
         let mut fields = Fields::with_capacity((lines as usize).min(self.0.len() / 8));
         for _ in 0..lines {
             let name = self.bytes()?;
-            fields.push(Name::new(std::str::from_utf8(&name).ok()?), self.bytes()?);
+            let name = std::str::from_utf8(&name).ok().filter(|name| !name.bytes().any(|byte| byte.is_ascii_uppercase()))?;
+            fields.push(Name::new(name), self.bytes()?);
         }
         Some(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn reader(bytes: &'static [u8]) -> Reader {
+        Reader::new(Bytes::from_static(bytes))
+    }
+
+    #[test]
+    fn everything_has_one_form() {
+        for (bytes, want) in [(b"\0", Some(false)), (b"\x01", Some(true)), (b"\x02", None), (b"\xff", None)] {
+            assert_eq!(reader(bytes).flag(), want);
+        }
+        for (bytes, want) in [
+            (&b"\x01\x01\0\0\0a"[..], Some(Some(&b"a"[..]))),
+            (b"\x01\0\0\0\0", Some(Some(b""))),
+            (b"\0\0\0\0\0", Some(None)),
+            (b"\0\x01\0\0\0a", None),
+            (b"\x02\0\0\0\0", None),
+        ] {
+            assert_eq!(reader(bytes).optional_bytes(), want.map(|want| want.map(Bytes::from_static)), "{bytes:?}");
+        }
+        assert_eq!(reader(b"\0\0\0\x80").seconds(), Some(Seconds::MAX));
+        assert_eq!(reader(b"\x01\0\0\x80").seconds(), None);
+        assert!(reader(b"\x01\0\0\0\x01\0\0\0a\0\0\0\0").fields().is_some());
+        assert!(reader(b"\x01\0\0\0\x01\0\0\0A\0\0\0\0").fields().is_none());
     }
 }

@@ -21,6 +21,9 @@ mod data;
 mod desk;
 mod embedded;
 mod following;
+#[cfg(all(feature = "fuzzing", feature = "disk", feature = "memcached", feature = "redis"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 pub mod log;
 pub mod policies;

@@ -7,6 +7,7 @@ mod conformance;
 mod demo;
 mod deploy;
 mod envoy;
+mod fuzz;
 mod http;
 mod package;
 mod page;
@@ -43,6 +44,7 @@ enum Command {
     Deploy(deploy::Args),
     Package(package::Args),
     Sim(sim::Args),
+    Fuzz(fuzz::Args),
     Mutants(sim::MutantArgs),
     Tidy(tidy::Args),
 }
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Deploy(args) => deploy::main(&args),
         Command::Package(args) => package::main(&args),
         Command::Sim(args) => sim::main(&args),
+        Command::Fuzz(args) => fuzz::main(&args),
         Command::Mutants(args) => sim::mutants(&args),
         Command::Tidy(args) => tidy::main(&args),
     });

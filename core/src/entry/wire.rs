@@ -13,8 +13,9 @@ use super::{Entry, Facts};
 use crate::binary::{Reader, put, put_fields, put_len};
 use crate::decide::age::Times;
 use crate::decide::vary::VaryKey;
+use crate::fields::Fields;
 use crate::purge::{Position, Sequence};
-use crate::time::{Seconds, Timestamp};
+use crate::time::Timestamp;
 
 const MAGIC: &[u8; 4] = b"LRDR";
 const VERSION: u8 = 3;
@@ -120,7 +121,7 @@ fn put_label(out: &mut Vec<u8>, key: &str, facts: &Facts, fresh_until: Timestamp
     out.extend_from_slice(&fresh_until.0.to_le_bytes());
     out.extend_from_slice(&facts.times.response.0.to_le_bytes());
     put(out, facts.url.as_bytes());
-    let language = facts.fields.first("content-language").filter(|_| !facts.vary.0.is_empty());
+    let language = language(&facts.fields, &facts.vary);
     out.push(u8::from(language.is_some()));
     put(out, language.unwrap_or_default());
     put_len(out, facts.vary.0.len());
@@ -133,6 +134,11 @@ fn put_label(out: &mut Vec<u8>, key: &str, facts: &Facts, fresh_until: Timestamp
     for tag in &facts.tags {
         put(out, tag.as_bytes());
     }
+}
+
+/// A response that does not vary is the best one in any language.
+fn language<'a>(fields: &'a Fields, vary: &VaryKey) -> Option<&'a [u8]> {
+    fields.first("content-language").filter(|_| !vary.0.is_empty())
 }
 
 fn put_head(out: &mut Vec<u8>, facts: &Facts) {
@@ -218,14 +224,11 @@ fn read_label(bytes: Bytes) -> Option<Label> {
     let fresh_until = Timestamp(reader.u64()?);
     let received = Timestamp(reader.u64()?);
     let url = reader.text()?;
-    let has_language = reader.u8()? == 1;
-    let language = Some(reader.bytes()?.to_vec()).filter(|_| has_language);
+    let language = reader.optional_bytes()?.map(|language| language.to_vec());
     let mut vary = Vec::new();
     for _ in 0..reader.list()? {
         let name = reader.text()?;
-        let present = reader.u8()? == 1;
-        let value = reader.bytes()?.to_vec();
-        vary.push((name, present.then_some(value)));
+        vary.push((name, reader.optional_bytes()?.map(|value| value.to_vec())));
     }
     let mut tags = Vec::new();
     for _ in 0..reader.list()? {
@@ -238,11 +241,15 @@ fn read_label(bytes: Bytes) -> Option<Label> {
 fn read_head(bytes: Bytes, label: Label, body: Bytes) -> Option<Facts> {
     let mut reader = Reader::new(bytes);
     let status = reader.u16()?;
-    let flags = reader.u8()?;
+    let flags = reader.u8().filter(|flags| flags & !(MADE_ETAG | IDENTIFIED | PERSONAL) == 0)?;
     let request = Timestamp(reader.u64()?);
     let date = Some(reader.u64()?).filter(|date| *date != u64::MAX).map(Timestamp);
-    let age = Seconds::saturating(u64::from(reader.u32()?));
+    let age = reader.seconds()?;
     let fields = reader.fields()?;
+    // A store selects by what the label says of it.
+    if language(&fields, &label.vary) != label.language.as_deref() {
+        return None;
+    }
     let facts = Facts {
         url: label.url,
         status,
@@ -262,7 +269,7 @@ fn read_head(bytes: Bytes, label: Label, body: Bytes) -> Option<Facts> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::Fields;
+    use crate::time::Seconds;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -293,7 +293,10 @@ impl Exchange {
     ) -> Option<Reply> {
         match std::mem::replace(&mut self.state, State::Nothing) {
             State::Fetched(fallback) => self.fallen_back(now, *fallback, answer, worker, out),
-            _ => None,
+            other => {
+                self.left(other, worker, out);
+                None
+            }
         }
     }
 
@@ -318,7 +321,11 @@ impl Exchange {
             State::BypassedResponse(bypassed) => self.bypassed_response(now, *bypassed, head, worker, out),
             State::Response(fetch) => self.fetched(now, *fetch, head, worker, out),
             State::Served(served) => self.served(now, *served, head, worker, out),
-            _ => ResponseVerdict::Pass { edits: Edits::new(), capture: false },
+            // The proxy has answered while this waited: its patience with the stream is at an end.
+            other => {
+                self.left(other, worker, out);
+                ResponseVerdict::Pass { edits: Edits::new(), capture: false }
+            }
         };
         // Said to this cache, and to nobody behind it: whatever becomes of the response.
         if let (true, ResponseVerdict::Pass { edits, .. }) = (tagged, &mut verdict)
@@ -380,7 +387,10 @@ impl Exchange {
     pub fn on_end(&mut self, now: Timestamp, body: &[u8], worker: &mut Worker, out: &mut Vec<Effect>) -> EndVerdict {
         let verdict = match std::mem::replace(&mut self.state, State::Nothing) {
             State::Body(receiving) => self.received_all(now, *receiving, body, worker, out),
-            _ => EndVerdict::Done,
+            other => {
+                self.left(other, worker, out);
+                EndVerdict::Done
+            }
         };
         self.shade_end(Some(body), worker);
         verdict
@@ -389,7 +399,13 @@ impl Exchange {
     /// The stream is over. Whoever waited for it is woken.
     pub fn on_close(&mut self, worker: &mut Worker, out: &mut Vec<Effect>) {
         self.shadow = None;
-        let (asked, lease) = match std::mem::replace(&mut self.state, State::Nothing) {
+        let state = std::mem::replace(&mut self.state, State::Nothing);
+        self.left(state, worker, out);
+    }
+
+    /// Nothing will come of what was awaited: whoever waits for this one goes on, and a lease is given back.
+    fn left(&self, state: State, worker: &mut Worker, out: &mut Vec<Effect>) {
+        let (asked, lease) = match state {
             State::Wake(asked) => (Some(*asked), 0),
             State::Lookup(looking) => (Some(looking.onward.asked), 0),
             State::Response(fetch) => (Some(fetch.asked), fetch.lease),
@@ -408,4 +424,54 @@ impl Exchange {
 
 fn wake_all(woken: Vec<(StreamId, Wake)>, out: &mut Vec<Effect>) {
     out.extend(woken.into_iter().map(|(id, wake)| Effect::Wake(id, wake)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Settings;
+    use crate::fields::Fields;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// A proxy that answers a stream by itself, as Envoy does one that has been idle for too long, does so while the stream still waits.
+    #[test]
+    fn a_leader_that_was_answered_by_the_proxy_keeps_nobody_waiting() {
+        let text = r#"{ "version": 1, "name": "p", "routes": [{ "name": "a", "path": "/a", "ttl": "1m" }] }"#;
+        let policy = Arc::new(Policy::parse(text).unwrap());
+        let head = || RequestHead {
+            method: "GET".into(),
+            scheme: "http".into(),
+            authority: "h".into(),
+            target: "/a".into(),
+            ..RequestHead::default()
+        };
+        let now = Timestamp(1);
+        let answers: [fn(&mut Exchange, &mut Worker, &mut Vec<Effect>); 3] = [
+            |exchange, worker, out| {
+                let head = ResponseHead { status: 504, fields: Fields::new(), source: Source::Origin, ends: true };
+                exchange.on_response(Timestamp(2), head, worker, out);
+            },
+            |exchange, worker, out| {
+                exchange.on_end(Timestamp(2), b"", worker, out);
+            },
+            |exchange, worker, out| {
+                exchange.on_fetched(Timestamp(2), Answer::Failed, worker, out);
+            },
+        ];
+        for answer in answers {
+            let (mut worker, mut out) = (Worker::new(1 << 20, 1), Vec::new());
+            worker.use_cluster(Some(Settings::default()));
+            let mut leader = Exchange::new(policy.clone(), StreamId(1));
+            let mut follower = Exchange::new(policy.clone(), StreamId(2));
+            assert!(matches!(leader.on_request(now, head(), &mut worker, &mut out), RequestVerdict::Wait));
+            assert!(matches!(out.pop(), Some(Effect::Lookup(_))));
+            assert!(matches!(follower.on_request(now, head(), &mut worker, &mut out), RequestVerdict::Wait));
+            answer(&mut leader, &mut worker, &mut out);
+            leader.on_close(&mut worker, &mut out);
+            assert!(matches!(out[..], [Effect::Wake(StreamId(2), Wake::Lead)]), "{out:?}");
+            follower.on_close(&mut worker, &mut out);
+            assert!(worker.flights.is_empty());
+        }
+    }
 }

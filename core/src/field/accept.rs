@@ -59,9 +59,10 @@ pub fn prefers_language<'a>(values: impl Iterator<Item = &'a [u8]>, language: &[
 pub fn canonical<'a>(name: &str, values: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     match name {
         "accept-encoding" | "accept-language" => negotiation(values),
-        "cookie" => joined(values.map(trim), b"; "),
+        // Trimmed again: an empty line leaves a separator with nothing behind it.
+        "cookie" => trim(&joined(values.map(trim), b"; ")).to_vec(),
         "authorization" | "proxy-authorization" | "user-agent" | "referer" | "origin" | "host" => {
-            joined(values.map(trim), b", ")
+            trim(&joined(values.map(trim), b", ")).to_vec()
         }
         _ => joined(values.flat_map(members_and_gaps), b","),
     }

@@ -56,6 +56,8 @@ pub struct CacheControl {
     pub present: bool,
     /// Whether a targeted field was read: `Cache-Control`, `Expires` and `Pragma` then say nothing to this cache.
     pub targeted: bool,
+    /// Something that cannot be read forbids reuse, whatever else is said before and after it.
+    pub(crate) unreadable: bool,
 }
 
 /// How stale a response a client takes.
@@ -78,13 +80,13 @@ impl CacheControl {
                     // Where the string was meant to end is anybody's guess: everything after the quote counts, as
                     // long as it forbids something, and nothing that it allows.
                     member.split(|byte| *byte == b',').for_each(|part| read.take(part));
-                    read.forbid_reuse();
+                    read.unreadable = true;
                 } else {
                     read.take(member);
                 }
             }
         }
-        read
+        read.settled()
     }
 
     /// Reads a request's directives. Without `Cache-Control`, `Pragma: no-cache` means `no-cache` (RFC 9111 5.4).
@@ -126,7 +128,7 @@ impl CacheControl {
             };
             read.directive(name.as_str().as_bytes(), &argument);
         }
-        Some(read)
+        Some(read.settled())
     }
 
     /// The edge architecture's older field, read leniently: parameters of a directive name the surrogate that it is
@@ -141,7 +143,7 @@ impl CacheControl {
                 read.take(base.unwrap_or(member));
             }
         }
-        (read != nothing).then_some(read)
+        (read != nothing).then(|| read.settled())
     }
 
     fn take(&mut self, member: &[u8]) {
@@ -177,7 +179,7 @@ impl CacheControl {
             b"s-maxage" => match argument.seconds() {
                 Some(lifetime) => shorter(&mut self.s_maxage, Some(lifetime)),
                 // Not zero: the directive's presence would permit sharing what Authorization guards (RFC 9111 3.5).
-                None => self.forbid_reuse(),
+                None => self.unreadable = true,
             },
             b"stale-while-revalidate" => shorter(&mut self.stale_while_revalidate, argument.seconds()),
             b"stale-if-error" => shorter(&mut self.stale_if_error, argument.seconds()),
@@ -187,15 +189,19 @@ impl CacheControl {
         }
     }
 
-    fn forbid_reuse(&mut self) {
-        self.no_cache = true;
-        self.public = false;
-        self.immutable = false;
-        self.max_age = Some(Seconds::ZERO);
-        self.s_maxage = None;
-        self.stale_while_revalidate = Some(Seconds::ZERO);
-        self.stale_if_error = Some(Seconds::ZERO);
-        self.max_stale = None;
+    /// Once everything has been read: where something could not be, nothing is permitted by what stands beside it.
+    fn settled(mut self) -> Self {
+        if self.unreadable {
+            self.no_cache = true;
+            self.public = false;
+            self.immutable = false;
+            self.max_age = Some(Seconds::ZERO);
+            self.s_maxage = None;
+            self.stale_while_revalidate = Some(Seconds::ZERO);
+            self.stale_if_error = Some(Seconds::ZERO);
+            self.max_stale = None;
+        }
+        self
     }
 }
 

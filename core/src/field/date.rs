@@ -17,8 +17,26 @@ pub fn parse(value: &[u8], now: Timestamp) -> Option<Timestamp> {
     let text = canonical_case(std::str::from_utf8(trim(value)).ok()?)?;
     match of_two_digit_year(&text) {
         Some(parts) => parts.near(now),
-        None => timestamp(httpdate::parse_http_date(&text).ok().or_else(|| under_another_day(&text))?),
+        None => of_four_digit_year(&text),
     }
+}
+
+/// `httpdate` does not look at every separator.
+fn of_four_digit_year(text: &str) -> Option<Timestamp> {
+    let is_one = is_shaped(text, "Aaa, 00 Aaa 0000 00:00:00 GMT") || is_shaped(text, "Aaa Aaa _0 00:00:00 0000");
+    let read = || httpdate::parse_http_date(text).ok().or_else(|| under_another_day(text));
+    if is_one { timestamp(read()?) } else { None }
+}
+
+/// Whether a text has letters, digits (`_`: or a space) and separators where the form has them.
+fn is_shaped(text: &str, form: &str) -> bool {
+    let is_like = |(byte, like): (u8, u8)| match like {
+        b'A' | b'a' => byte.is_ascii_alphabetic(),
+        b'0' => byte.is_ascii_digit(),
+        b'_' => byte.is_ascii_digit() || byte == b' ',
+        _ => byte == like,
+    };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(is_like)
 }
 
 fn timestamp(read: SystemTime) -> Option<Timestamp> {
@@ -55,7 +73,7 @@ impl TwoDigitYear<'_> {
         [century + 1, century, century.saturating_sub(1)].into_iter().find_map(|century| {
             let year = century * 100 + self.year;
             let text = format!("Sun, {} {} {year:04} {}", self.day, self.month, self.clock);
-            let at = timestamp(httpdate::parse_http_date(&text).ok().or_else(|| under_another_day(&text))?)?;
+            let at = of_four_digit_year(&text)?;
             (at <= limit).then_some(at)
         })
     }
@@ -164,6 +182,13 @@ mod tests {
             ("Sunday, 06-Nov-94 08:49:37 UTC", None),
             ("Xyzday, 06-Nov-94 08:49:37 GMT", None),
             ("Sun, 06 Nov 1994 08.49.37 GMT", None),
+            // Separators that `httpdate` does not look at.
+            ("Monday, 01-Jan-74I00:00:10 GMT", None),
+            ("Sunday, 06-Nov-94x08:49:37 GMT", None),
+            ("Sun, 06xNov 1994 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994x08:49:37 GMT", None),
+            ("Sun Nov  6x08:49:37 1994", None),
+            ("Sun Nov  6 08:49:37x1994", None),
             ("Sun, 06 Nov 1994 8:49:37 GMT", None),
             ("Sun, 6 Nov 1994 08:49:37 GMT", None),
             ("Sun, 06 Nov 19940 08:49:37 GMT", None),

@@ -281,6 +281,16 @@ impl Host {
         vm.and_then(|vm| Some(vm.store.data().memory?.data_size(&vm.store))).unwrap_or(0)
     }
 
+    /// What the module has counted of its own code in a worker's VM, where it was built to: see `abi/coverage.rs`.
+    pub fn covered(&self, worker: usize) -> &[u8] {
+        let counted = self.workers.get(worker).and_then(|worker| {
+            let store = &worker.vms.last()?.store;
+            let (from, to) = store.data().counters?;
+            store.data().memory?.data(store).get(from..to)
+        });
+        counted.unwrap_or_default()
+    }
+
     /// How many streams a worker has that did not end yet.
     pub fn live_streams(&self, worker: usize) -> usize {
         self.workers[worker].vms.iter().map(|vm| vm.store.data().streams.len()).sum()

@@ -56,6 +56,8 @@ pub(crate) struct VmState {
     pub generation: usize,
     pub memory: Option<Memory>,
     pub malloc: Option<TypedFunc<i32, i32>>,
+    /// Where in its memory the module counts what it has covered, if it does: from and to.
+    pub counters: Option<(usize, usize)>,
     pub roots: BTreeMap<u32, Root>,
     pub streams: BTreeMap<u32, Stream>,
     pub next_context: u32,
@@ -151,6 +153,7 @@ impl Vm {
             generation,
             memory: None,
             malloc: None,
+            counters: None,
             roots: BTreeMap::new(),
             streams: BTreeMap::new(),
             next_context: 0,

@@ -12,6 +12,8 @@
 
 mod column;
 mod disk;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod keys;
 mod marks;
 mod names;

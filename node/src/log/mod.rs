@@ -8,11 +8,11 @@
 //!
 //! Kept are the newest records, a bounded number. Who is further behind is told so, and takes everything older as purged.
 
-mod disk;
+pub(crate) mod disk;
 mod memory;
 mod open;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 mod tail;
 
 use std::fmt;

@@ -8,10 +8,10 @@
 //! `current` (what this node knows of it and tells workers).
 
 pub(crate) mod current;
-mod disk;
+pub(crate) mod disk;
 mod memory;
 mod open;
-mod record;
+pub(crate) mod record;
 #[cfg(feature = "redis")]
 mod redis;
 

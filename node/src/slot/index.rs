@@ -88,6 +88,12 @@ impl Index {
         out.into()
     }
 
+    /// The bytes in front of these and these: an index that checks, and may be nonsense.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn front(covered: &[u8]) -> Vec<u8> {
+        [&MAGIC[..], &[VERSION], &crc32fast::hash(covered).to_le_bytes(), covered].concat()
+    }
+
     /// Reads one; `None` for anything that is not as it was written.
     pub(crate) fn decode(bytes: &Bytes) -> Option<Self> {
         let mut reader = Reader::new(bytes.clone());
@@ -109,14 +115,11 @@ fn listed(reader: &mut Reader) -> Option<Listed> {
     let ends = Timestamp(reader.u64()?);
     let received = Timestamp(reader.u64()?);
     let body_bytes = reader.u32()?;
-    let has_language = reader.u8()? == 1;
-    let language = Some(reader.bytes()?.to_vec()).filter(|_| has_language);
+    let language = reader.optional_bytes()?.map(|language| language.to_vec());
     let mut vary = Vec::new();
     for _ in 0..reader.list()? {
         let name = reader.text()?;
-        let present = reader.u8()? == 1;
-        let value = reader.bytes()?.to_vec();
-        vary.push((name, present.then_some(value)));
+        vary.push((name, reader.optional_bytes()?.map(|value| value.to_vec())));
     }
     Some(Listed { place, ends, body_bytes, label: selecting(VaryKey(vary), language, received) })
 }

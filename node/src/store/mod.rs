@@ -15,7 +15,7 @@ mod open;
 pub mod redis;
 // Not every store needs every kind of parameter.
 #[cfg_attr(not(feature = "memcached"), allow(dead_code))]
-mod url;
+pub(crate) mod url;
 
 pub use open::open;
 pub use url::OpenError;

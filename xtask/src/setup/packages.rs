@@ -19,6 +19,8 @@ struct Need {
 const NEEDS: &[Need] = &[
     // SQLite for the shop API, the wall clock of the Envoys under test, and the linker.
     Need { what: "C compiler", package: "gcc", present: || program("cc") },
+    // libFuzzer.
+    Need { what: "C++ compiler", package: "g++", present: || program("c++") },
     Need { what: "C library headers", package: "libc6-dev", present: || Path::new("/usr/include/stdio.h").exists() },
     // Envoy's wheel.
     Need { what: "pip", package: "python3-pip", present: has_pip },

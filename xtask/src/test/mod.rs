@@ -20,7 +20,7 @@ pub use count::Count;
 /// No step may hang a run for ever. The longest, compiling everything on a slow machine, takes a few minutes.
 const STEP_WITHIN: Duration = Duration::from_secs(25 * 60);
 
-/// Run every check: fmt, clippy, tidy, deny, unit, wasm, host, sim, dashboard, deploy, package, envoy, conformance
+/// Run every check: fmt, clippy, tidy, deny, unit, wasm, host, sim, fuzz, dashboard, deploy, package, envoy, conformance
 ///
 /// Installs first what the chosen steps need (see `cargo xtask setup`). A failing step shows its output; the steps after
 /// it still run. The last line counts the tests of all steps, and one for each check that has no tests of its own.
@@ -39,6 +39,9 @@ pub struct Args {
     /// Stop at the first step that fails
     #[arg(long)]
     fail_fast: bool,
+    /// How long each target of the fuzz step runs
+    #[arg(long, default_value_t = 12, value_name = "N")]
+    fuzz_seconds: u64,
     /// Show the output of steps that pass, too
     #[arg(long)]
     verbose: bool,
@@ -66,6 +69,8 @@ pub enum StepName {
     Host,
     /// The simulated world, for as many seeds as two minutes give (`cargo xtask sim`)
     Sim,
+    /// The fuzz targets, each for a few seconds, two at a time (`cargo xtask fuzz`)
+    Fuzz,
     /// The dashboard is what its sources make, and shows in a real browser what a node says
     Dashboard,
     /// What is under deploy/, against what will read it (`cargo xtask deploy`)
@@ -158,9 +163,10 @@ struct Run<'a> {
 impl Run<'_> {
     /// Installs what the steps need, and nothing else. A tool that cannot be had fails the run: its step could not.
     fn setup(&self, names: &[StepName]) -> Result<()> {
-        use StepName::{Clippy, Conformance, Dashboard, Deploy, Envoy, Host, Package, Sim, Unit, Wasm};
-        const ALL_THAT_RUN: &[StepName] = &[Unit, Wasm, Host, Sim, Dashboard, Deploy, Package, Envoy, Conformance];
-        const WITH_MODULES: &[StepName] = &[Clippy, Wasm, Host, Sim, Deploy, Package, Envoy, Conformance];
+        use StepName::{Clippy, Conformance, Dashboard, Deploy, Envoy, Fuzz, Host, Package, Sim, Unit, Wasm};
+        const ALL_THAT_RUN: &[StepName] =
+            &[Unit, Wasm, Host, Sim, Fuzz, Dashboard, Deploy, Package, Envoy, Conformance];
+        const WITH_MODULES: &[StepName] = &[Clippy, Wasm, Host, Sim, Fuzz, Deploy, Package, Envoy, Conformance];
         let needs: &[(Tool, &[StepName])] = &[
             (Tool::Packages, ALL_THAT_RUN),
             (Tool::Crates, &[StepName::Tidy, StepName::Deny]),

@@ -37,6 +37,10 @@ pub fn take(run: &mut Run<'_>, name: StepName, versions: &[Option<String>]) {
         StepName::Wasm => in_wasm(run),
         StepName::Host => host(run),
         StepName::Sim => simulated(run),
+        StepName::Fuzz => {
+            fuzzed(run);
+            Ok(())
+        }
         StepName::Dashboard => dashboard(run),
         StepName::Deploy => of_xtask(run, "deploy", &["deploy"]),
         StepName::Package => {
@@ -146,6 +150,14 @@ fn simulated(run: &mut Run<'_>) -> Result<()> {
     modules.tell(&mut command);
     run.command("sim", Kind::Check, &mut command);
     Ok(())
+}
+
+/// What is kept was given to all targets by tests (fuzz/tests); this looks for more.
+fn fuzzed(run: &mut Run<'_>) {
+    // This very program, by the one name that holds after earlier steps have built it anew.
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["fuzz", "--seconds", &run.args.fuzz_seconds.to_string()]).current_dir(paths::root());
+    run.command("fuzz", Kind::Check, &mut command);
 }
 
 fn in_envoy(run: &mut Run<'_>, versions: &[Option<String>]) -> Result<()> {

@@ -26,6 +26,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // Its tests need a real node, and what one keeps.
     ("shop-api", &[CORE, NODE, ORIGIN]),
     ("larder-bench-origin", &[ORIGIN]),
+    // What reads bytes in each of them.
+    ("larder-fuzz", &[CORE, NODE, HOST_TESTS]),
     ("xtask", &[]),
 ];
 

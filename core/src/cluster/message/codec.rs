@@ -65,11 +65,7 @@ pub(super) fn millis(reader: &mut Reader) -> Option<Millis> {
 }
 
 pub(super) fn flag(reader: &mut Reader) -> Option<bool> {
-    match reader.u8()? {
-        0 => Some(false),
-        1 => Some(true),
-        _ => None,
-    }
+    reader.flag()
 }
 
 /// A value that may be missing: a flag, then the value.

@@ -172,7 +172,7 @@ impl Message for Store {
             name: reader.text()?,
             now: timestamp(reader)?,
             lease: reader.u64()?,
-            keep_for: Seconds::saturating(u64::from(reader.u32()?)),
+            keep_for: reader.seconds()?,
             variants_max: reader.u32()?,
             record: reader.bytes()?,
         })
@@ -197,7 +197,7 @@ impl Message for Freshen {
             name: reader.text()?,
             now: timestamp(reader)?,
             lease: reader.u64()?,
-            keep_for: Seconds::saturating(u64::from(reader.u32()?)),
+            keep_for: reader.seconds()?,
             base: timestamp(reader)?,
             body_bytes: reader.u32()?,
             record: reader.bytes()?,

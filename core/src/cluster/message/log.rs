@@ -132,8 +132,7 @@ impl Message for Purge {
 
     fn read(reader: &mut Reader) -> Option<Self> {
         let who = reader.text()?;
-        let has_token = flag(reader)?;
-        let token = Some(reader.bytes()?.to_vec()).filter(|_| has_token);
+        let token = reader.optional_bytes()?.map(|token| token.to_vec());
         let mut purges = Vec::new();
         for _ in 0..reader.list()? {
             purges.push(Scope::decode(&reader.bytes()?)?);
@@ -161,6 +160,7 @@ impl Message for PurgeAnswer {
         let position = position(reader)?;
         match number {
             0 => Some(Self::Done(position)),
+            _ if position != Position::default() => None,
             1 => Some(Self::Denied(Denial::Unauthorized)),
             2 => Some(Self::Denied(Denial::Forbidden)),
             3 => Some(Self::Denied(Denial::Unavailable)),

@@ -5,6 +5,7 @@
 
 mod buffers;
 mod calls;
+mod coverage;
 mod environment;
 mod headers;
 mod metrics;
@@ -100,6 +101,7 @@ pub(crate) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Imports> {
     stream::define(&mut imports)?;
     calls::define(&mut imports)?;
     metrics::define(&mut imports)?;
+    coverage::define(&mut imports)?;
     Ok(imports)
 }
 

@@ -16,6 +16,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 pub(super) use self::entry::Entry;
 use self::entry::Head;
+#[cfg(feature = "fuzzing")]
+pub(super) use self::entry::decode;
 use super::column::{self, Cells};
 use super::marks::Mark;
 use super::names::{Kind, Names};

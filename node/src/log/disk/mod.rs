@@ -6,7 +6,7 @@
 //! In the folder: `purge.log`, `purge.log.lock` (one process at a time), `purge.log.new` (while it is rewritten),
 //! `purge.log.damaged` (what could not be trusted at a start).
 
-mod file;
+pub(crate) mod file;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, Write};

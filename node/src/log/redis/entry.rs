@@ -8,14 +8,14 @@ use crate::log::LogId;
 
 /// A record with what the log adds to it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub log: LogId,
     pub mark: Vec<u8>,
     pub record: Record,
 }
 
 /// The entries in an answer to XREAD of one stream. An error where something else is in there.
-pub(super) fn read(answer: Value) -> Result<Vec<Entry>, &'static str> {
+pub(crate) fn read(answer: Value) -> Result<Vec<Entry>, &'static str> {
     let streams = match answer {
         Value::Nil => return Ok(Vec::new()),
         Value::Array(streams) => streams,

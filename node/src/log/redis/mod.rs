@@ -11,7 +11,7 @@
 //! The log's two keys must not expire. Where an eviction policy takes them all the same, that is a loss like any other.
 
 mod board;
-mod entry;
+pub(crate) mod entry;
 mod follow;
 mod script;
 mod turn;

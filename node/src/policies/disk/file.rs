@@ -88,7 +88,7 @@ pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("there are a thousand damaged ones already"))
 }
 
-fn read(bytes: &[u8]) -> Result<Record, &'static str> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Record, &'static str> {
     let text = std::str::from_utf8(bytes).map_err(|_| "the record is no text")?;
     let rest = text.strip_prefix(MAGIC).ok_or("the record does not begin as a record does")?;
     let (sum, json) = rest.split_once('\n').ok_or("the record is cut short")?;

@@ -6,7 +6,7 @@
 //!
 //! What is not what was written is set aside under a name of its own (`shop.damaged`, `3.json.damaged`), said, and never written over.
 
-mod file;
+pub(crate) mod file;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;

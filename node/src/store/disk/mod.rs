@@ -23,7 +23,7 @@
 
 mod index;
 mod log;
-mod record;
+pub(crate) mod record;
 mod recovery;
 
 use std::fs::{File, TryLockError};

@@ -14,7 +14,7 @@
 //! commands, since proxies and Memcached's kin all have it.
 
 mod connection;
-mod form;
+pub(crate) mod form;
 mod server;
 
 use std::sync::Arc;

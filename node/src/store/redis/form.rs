@@ -7,7 +7,7 @@ const MARK: [u8; 4] = *b"LRD1";
 const HEAD_BYTES: usize = MARK.len() + 4;
 
 /// The value as it goes to Redis.
-pub(super) fn wrap(value: &[u8]) -> Vec<u8> {
+pub(crate) fn wrap(value: &[u8]) -> Vec<u8> {
     let mut item = Vec::with_capacity(HEAD_BYTES + value.len());
     item.extend_from_slice(&MARK);
     item.extend_from_slice(&crc32fast::hash(value).to_le_bytes());
@@ -16,7 +16,7 @@ pub(super) fn wrap(value: &[u8]) -> Vec<u8> {
 }
 
 /// The value in what came from Redis; `None` where we did not write it so.
-pub(super) fn unwrap(item: Vec<u8>) -> Option<Bytes> {
+pub(crate) fn unwrap(item: Vec<u8>) -> Option<Bytes> {
     let (head, value) = item.split_first_chunk::<HEAD_BYTES>()?;
     let (mark, sum) = head.split_first_chunk::<4>()?;
     let good = *mark == MARK && sum == crc32fast::hash(value).to_le_bytes();

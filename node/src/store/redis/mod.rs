@@ -6,7 +6,7 @@
 //! Reads go to masters only: a replica may have what was removed. A read has the time limit whatever its size, since nothing is
 //! known of that before the answer; whoever stores values of many megabytes across a slow network raises `timeout`.
 
-mod form;
+pub(crate) mod form;
 
 use std::time::Duration;
 
