@@ -3,11 +3,14 @@
 mod bench;
 mod build;
 mod cargo;
+mod chaos;
 mod conformance;
 mod demo;
 mod deploy;
 mod envoy;
 mod http;
+mod node;
+mod origin;
 mod package;
 mod page;
 mod paths;
@@ -17,6 +20,7 @@ mod setup;
 mod sim;
 mod test;
 mod tidy;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -37,6 +41,7 @@ enum Command {
     Demo(demo::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Chaos(chaos::Args),
     Conformance(conformance::Args),
     Deploy(deploy::Args),
     Package(package::Args),
@@ -53,6 +58,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::main(&args),
         Command::Test(args) => test::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Chaos(args) => chaos::main(&args),
         Command::Conformance(args) => conformance::main(&args),
         Command::Deploy(args) => deploy::main(&args),
         Command::Package(args) => package::main(&args),

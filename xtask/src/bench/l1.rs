@@ -159,6 +159,7 @@ impl Place<'_> {
             folder: self.folder,
             core: Some(self.core),
             workers: 1,
+            epoch: None,
         };
         launch.start().with_context(|| format!("the subject {name} does not start"))
     }

@@ -11,7 +11,6 @@ mod load;
 mod memory;
 mod nginx;
 mod node;
-mod origin;
 mod purge;
 mod row;
 mod stats;
