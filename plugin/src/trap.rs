@@ -14,3 +14,8 @@ pub fn if_asked() {
         core::arch::wasm32::unreachable();
     }
 }
+
+/// By this export `cargo xtask build` knows such a module.
+#[unsafe(no_mangle)]
+#[expect(unsafe_code, reason = "an export")]
+pub extern "C" fn larder_has_a_trap() {}

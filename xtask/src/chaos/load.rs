@@ -207,7 +207,7 @@ impl Client {
                 Judgement::Wrong(what) => (Outcome::Wrong, format!("wrong: {what}")),
                 Judgement::Failed(what) => (Outcome::Failed, what),
             },
-            Err(NoAnswer::Refused) => return Outcome::Refused,
+            Err(NoAnswer::Refused) => (Outcome::Refused, format!("{}: nobody answers", target.path())),
             Err(NoAnswer::Closed) => (Outcome::Failed, "closed twice before the answer began".to_owned()),
             Err(NoAnswer::Broken(why)) => (Outcome::Failed, format!("{}: {why}", target.path())),
         };
@@ -223,15 +223,16 @@ impl Client {
         let was_kept = kept.is_some();
         let opened = kept.map_or_else(|| Connection::open_within(self.port, PATIENCE), Ok);
         let mut connection = opened.map_err(|_| NoAnswer::Refused)?;
-        let closed = |why: String| if was_kept { NoAnswer::Closed } else { NoAnswer::Broken(why) };
-        connection.send(request).map_err(|error| closed(format!("{error:#}")))?;
+        // On a new connection: who accepts connections and goes away is as good as not there.
+        let closed = || if was_kept { NoAnswer::Closed } else { NoAnswer::Refused };
+        connection.send(request).map_err(|_| closed())?;
         match connection.answer_begins() {
             Ok(true) => {}
-            Ok(false) => return Err(closed("the connection was closed before the answer began".to_owned())),
+            Ok(false) => return Err(closed()),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 return Err(NoAnswer::Broken(format!("no answer within {} s", PATIENCE.as_secs())));
             }
-            Err(error) => return Err(closed(error.to_string())),
+            Err(_) => return Err(closed()),
         }
         let response = connection.receive(request.method).map_err(|error| NoAnswer::Broken(format!("{error:#}")))?;
         if response.field("connection") != Some("close") {

@@ -59,8 +59,10 @@ pub struct Figures {
     pub hits_before: f64,
     /// The same while it lasted.
     pub hits_during: f64,
-    /// From the fault's beginning until hits are at 90% of what they were before, and stay there; none where they do not come back.
+    /// From the fault's beginning until hits are at 90% of what they were before (or no lower than in the worst second before), and stay there; none where they do not come back.
     pub recovered_ms: Option<u64>,
+    /// Hits among answers, for each second from the fault's beginning.
+    pub hits_by_second: Vec<f64>,
     /// Purges that were sent.
     pub purges: usize,
     /// Of these, those that a node acknowledged.
@@ -134,7 +136,10 @@ impl Figures {
         let slowest = |times: Vec<Duration>| times.into_iter().max().map_or(0.0, millis);
         let acknowledged: Vec<Duration> = purges.iter().filter_map(|purge| purge.acknowledged).collect();
         let delivered: Vec<Duration> = purges.iter().filter_map(|purge| purge.delivered).collect();
-        let hits_before = hit_ratio(&between(span.from, begun));
+        let (calm, hits_before) = (between(span.from, begun), hit_ratio(&between(span.from, begun)));
+        // Seconds differ without a fault, too: what there was before is enough.
+        let lowest = windows(&calm, span.from, begun, STEP).into_iter().map(|(_, ratio)| ratio).fold(1.0, f64::min);
+        let usual = lowest.min(hits_before * BACK);
         Self {
             lasted_ms: (ended - begun).as_millis() as u64,
             requests,
@@ -148,7 +153,8 @@ impl Figures {
             max_ms: took.last().copied().unwrap_or_default(),
             hits_before,
             hits_during: hit_ratio(&between(begun, ended)),
-            recovered_ms: recovered(&during, hits_before, begun, closed).map(|after| after.as_millis() as u64),
+            recovered_ms: recovered(&during, usual, begun, closed).map(|after| after.as_millis() as u64),
+            hits_by_second: windows(&during, begun, closed, WINDOW).into_iter().map(|(_, ratio)| ratio).collect(),
             purges: purges.len(),
             acknowledged: acknowledged.len(),
             delivered: delivered.len(),
@@ -171,19 +177,22 @@ impl Figures {
     }
 }
 
-/// How long after `begun` the last second ends in which there were too few hits; none where that is the last of all.
-fn recovered(samples: &[Sample], before: f64, begun: Instant, closed: Instant) -> Option<Duration> {
-    let mut last = Duration::ZERO;
-    let mut from = begun;
-    while from + WINDOW <= closed {
-        let within: Vec<Sample> =
-            samples.iter().filter(|sample| sample.sent >= from && sample.sent < from + WINDOW).copied().collect();
-        if hit_ratio(&within) < before * BACK {
-            last = from + WINDOW - begun;
-        }
-        from += STEP;
-    }
+/// How long after `begun` the last second ends in which there were fewer hits than usual; none where that is the last of all.
+fn recovered(samples: &[Sample], usual: f64, begun: Instant, closed: Instant) -> Option<Duration> {
+    let low = windows(samples, begun, closed, STEP).into_iter().filter(|(_, ratio)| *ratio < usual);
+    let last = low.map(|(from, _)| from + WINDOW - begun).last().unwrap_or_default();
     (begun + last + STEP < closed).then_some(last)
+}
+
+/// The hits among the answers of each second, a step after the other, with the beginning of each.
+fn windows(samples: &[Sample], from: Instant, to: Instant, step: Duration) -> Vec<(Instant, f64)> {
+    let begins = (0u32..).map(|index| from + step * index).take_while(|begin| *begin + WINDOW <= to);
+    begins
+        .map(|begin| {
+            let within = samples.iter().filter(|sample| sample.sent >= begin && sample.sent < begin + WINDOW);
+            (begin, hit_ratio(&within.copied().collect::<Vec<_>>()))
+        })
+        .collect()
 }
 
 fn millis(time: Duration) -> f64 {

@@ -34,7 +34,8 @@ impl SmallDisk {
         words.extend(["sh", "-c", SCRIPT, "sh", SIZE].map(str::to_owned));
         words.push(folder.display().to_string());
         let disk = Self { words, folder };
-        let (status, text) = process::capture(&mut disk.command(Path::new("true")), &paths::scratch("chaos-disk.log"))?;
+        let (status, text) =
+            process::capture(&mut disk.command(Path::new("true")), &paths::scratch("chaos-mount.txt"))?;
         ensure!(status.success(), "a small disk cannot be mounted here: {}", text.trim());
         Ok(disk)
     }
