@@ -15,8 +15,8 @@ use crate::http::{Connection, Request, Response};
 
 /// Clients of each Envoy.
 const CLIENTS: usize = 8;
-/// Whoever waits longer for a byte has had no answer.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// Whoever waits longer for a byte has had no answer. Twice what a policy lets requests wait for one another (`collapse`).
+const PATIENCE: Duration = Duration::from_secs(10);
 const COMPLAINTS_MAX: usize = 200;
 const LANGUAGES: [&str; 2] = ["en", "de"];
 

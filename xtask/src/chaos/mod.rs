@@ -182,6 +182,9 @@ fn on_stage(args: &Args, parts: &Parts, kept: Kept, faults: &[Fault], folder: &P
     Ok(rows)
 }
 
+/// Complaints that are shown of each fault.
+const COMPLAINTS: usize = 8;
+
 /// Why a stage cannot be had on this machine.
 fn forbidden(kept: Kept) -> Option<String> {
     match kept {
@@ -205,7 +208,7 @@ fn one(args: &Args, stage: &mut Stage, fault: Fault) -> Result<Row> {
     let figures = Figures::of(fault, &span, closed, &samples, &purges, (before, after));
     let begun = span.begun.unwrap_or(span.from);
     let complaints = stage.load.complaints();
-    for complaint in complaints.iter().filter(|complaint| complaint.edge == load::Edge::Larder).take(8) {
+    for complaint in complaints.iter().filter(|complaint| complaint.edge == load::Edge::Larder).take(COMPLAINTS) {
         let at = complaint.sent.saturating_duration_since(begun).as_secs_f64();
         span.note(format!("at {at:.2} s: {}", complaint.what));
     }

@@ -41,7 +41,9 @@ pub struct Figures {
     pub requests: u64,
     /// Of these, those that failed and would not have without Larder.
     pub failed: u64,
-    /// Of these, all that failed, whoever's fault it is.
+    /// Beside these, those that were under way at an Envoy when its module trapped.
+    pub lost_with_vm: u64,
+    /// All that failed, whoever's fault it is.
     pub failed_in_all: u64,
     /// Requests to the Envoy without Larder.
     pub control_requests: u64,
@@ -117,7 +119,9 @@ impl Figures {
         let between = |from: Instant, to: Instant| -> Vec<Sample> {
             samples.iter().filter(|sample| sample.sent >= from && sample.sent < to).copied().collect()
         };
-        let during = between(begun, closed);
+        // With what was under way when it began.
+        let is_during = |sample: &&Sample| sample.sent + sample.took >= begun && sample.sent < closed;
+        let during: Vec<Sample> = samples.iter().filter(is_during).copied().collect();
         let of = |edge: Edge, outcomes: &[Outcome]| {
             let all = during.iter().filter(|sample| sample.edge == edge);
             all.filter(|sample| outcomes.is_empty() || outcomes.contains(&sample.outcome)).count() as u64
@@ -128,7 +132,14 @@ impl Figures {
         // While nobody listens, a request is lost with Larder and without.
         let counted: &[Outcome] =
             if fault.is_envoys_own() { &[Outcome::Failed] } else { &[Outcome::Failed, Outcome::Refused] };
-        let expected = of(Edge::Control, counted) * requests / control_requests.max(1);
+        let is_failed = |sample: &Sample| {
+            sample.edge == Edge::Larder && [Outcome::Failed, Outcome::Refused].contains(&sample.outcome)
+        };
+        let died = |sample: &Sample| {
+            span.traps.iter().any(|(from, to)| sample.sent <= *to && sample.sent + sample.took >= *from)
+        };
+        let lost_with_vm = during.iter().filter(|sample| is_failed(sample) && died(sample)).count() as u64;
+        let expected = lost_with_vm + of(Edge::Control, counted) * requests / control_requests.max(1);
         let mut took: Vec<f64> =
             during.iter().filter(|sample| sample.edge == Edge::Larder).map(|sample| millis(sample.took)).collect();
         took.sort_by(f64::total_cmp);
@@ -144,6 +155,7 @@ impl Figures {
             lasted_ms: (ended - begun).as_millis() as u64,
             requests,
             failed: of(Edge::Larder, counted).saturating_sub(expected),
+            lost_with_vm,
             failed_in_all,
             control_requests,
             control_failed,
@@ -246,10 +258,12 @@ fn cells(row: &Row) -> Vec<String> {
     let percent = |share: f64| format!("{:.0}%", share * 100.0);
     let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1e3);
     let change = |before: f64, after: f64| format!("{before:.0} -> {after:.0}");
-    let failed = if figures.failed_in_all == figures.failed {
-        figures.failed.to_string()
-    } else {
-        format!("{} ({} in all, {} without Larder)", figures.failed, figures.failed_in_all, figures.control_failed)
+    let failed = match figures {
+        Figures { failed, failed_in_all, .. } if failed == failed_in_all => failed.to_string(),
+        Figures { failed, lost_with_vm: lost @ 1.., .. } => format!("{failed} (and {lost} with the VM)"),
+        Figures { failed, failed_in_all, control_failed, .. } => {
+            format!("{failed} ({failed_in_all} in all, {control_failed} without Larder)")
+        }
     };
     vec![
         row.fault.name(),

@@ -47,9 +47,9 @@ impl SmallDisk {
         command
     }
 
-    /// Where the disk is for that command.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// A place on the disk for that command; it may put others beside it.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.join("entries")
     }
 
     /// Fills what is left of the disk that this process sees, to the last byte.

@@ -13,6 +13,8 @@ pub struct Span {
     pub begun: Option<Instant>,
     /// When it ended.
     pub ended: Option<Instant>,
+    /// Between which times modules trapped: what was under way in them is lost with them.
+    pub traps: Vec<(Instant, Instant)>,
     /// What is worth telling beside the figures.
     pub notes: Vec<String>,
 }
@@ -22,7 +24,7 @@ impl Span {
     pub fn open(each: Duration) -> Self {
         let from = Instant::now();
         thread::sleep(each);
-        Self { each, from, begun: None, ended: None, notes: Vec::new() }
+        Self { each, from, begun: None, ended: None, traps: Vec::new(), notes: Vec::new() }
     }
 
     /// The fault begins now.
