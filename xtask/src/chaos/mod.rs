@@ -171,11 +171,22 @@ fn on_stage(args: &Args, parts: &Parts, kept: Kept, faults: &[Fault], folder: &P
     if !faults.contains(&Fault::Trap) {
         parts.trapping = None;
     }
-    let mut stage = Stage::open(&parts, kept, &folder.join(format!("{kept:?}").to_lowercase()))?;
-    let mut rows = Vec::new();
+    let (mut open, mut rows) = (None, Vec::new());
     for fault in faults {
+        let folder = folder.join(format!("{kept:?}-{}", rows.len()).to_lowercase());
+        let mut stage = match open.take() {
+            Some(stage) => stage,
+            None => Stage::open(&parts, kept, &folder)?,
+        };
         eprintln!("... {}: {}", fault.name(), fault.about());
-        let row = one(args, &mut stage, *fault).with_context(|| format!("the fault {}", fault.name()))?;
+        let row = match one(args, &mut stage, *fault) {
+            Ok(row) => {
+                open = Some(stage);
+                row
+            }
+            // What comes after it begins with everything new.
+            Err(error) => Row::broken(*fault, format!("{error:#}")),
+        };
         eprint!("{}", report::table(std::slice::from_ref(&row)));
         rows.push(row);
     }
@@ -225,7 +236,7 @@ fn one(args: &Args, stage: &mut Stage, fault: Fault) -> Result<Row> {
     {
         span.note(format!("the last that was said of a purge: {refusal}"));
     }
-    Ok(Row { fault, skipped: None, figures: Some(figures), notes: span.notes })
+    Ok(Row { fault, skipped: None, broken: None, figures: Some(figures), notes: span.notes })
 }
 
 fn soaked(args: &Args, parts: &Parts, minutes: f64, folder: &Path) -> Result<Verdict> {

@@ -25,6 +25,9 @@ pub struct Row {
     /// Why it was left out; there are no figures then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// What did not go as it must, beside the figures; there are none then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
     /// What was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub figures: Option<Figures>,
@@ -84,23 +87,27 @@ pub struct Figures {
 impl Row {
     /// A fault that could not be tried.
     pub fn skipped(fault: Fault, why: String) -> Self {
-        Self { fault, skipped: Some(why), figures: None, notes: Vec::new() }
+        Self { fault, skipped: Some(why), broken: None, figures: None, notes: Vec::new() }
+    }
+
+    /// A fault after which something was not as it must be.
+    pub fn broken(fault: Fault, why: String) -> Self {
+        Self { fault, skipped: None, broken: Some(why), figures: None, notes: Vec::new() }
     }
 
     /// The goals that were missed.
     pub fn missed(&self) -> Vec<String> {
-        let Some(figures) = &self.figures else { return Vec::new() };
-        let mut missed = figures.missed_correctness();
-        if figures.recovered_ms.is_none() {
-            missed.push("hits do not come back".to_owned());
+        let mut missed = self.wrong();
+        if self.figures.as_ref().is_some_and(|figures| figures.recovered_ms.is_none()) {
+            missed.push(format!("{}: hits do not come back", self.fault.name()));
         }
-        missed.into_iter().map(|what| format!("{}: {what}", self.fault.name())).collect()
+        missed
     }
 
     /// The same, without those that a busy machine may miss.
     pub fn wrong(&self) -> Vec<String> {
         let missed = self.figures.as_ref().map(Figures::missed_correctness).unwrap_or_default();
-        missed.into_iter().map(|what| format!("{}: {what}", self.fault.name())).collect()
+        self.broken.iter().cloned().chain(missed).map(|what| format!("{}: {what}", self.fault.name())).collect()
     }
 }
 
@@ -253,7 +260,12 @@ pub fn table(rows: &[Row]) -> String {
 
 fn cells(row: &Row) -> Vec<String> {
     let Some(figures) = &row.figures else {
-        return vec![row.fault.name(), format!("left out: {}", row.skipped.as_deref().unwrap_or("?"))];
+        let why = match (&row.skipped, &row.broken) {
+            (Some(why), _) => format!("left out: {why}"),
+            (None, Some(why)) => format!("BROKEN: {why}"),
+            (None, None) => String::new(),
+        };
+        return vec![row.fault.name(), why];
     };
     let percent = |share: f64| format!("{:.0}%", share * 100.0);
     let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1e3);
@@ -324,7 +336,7 @@ mod tests {
         let none = (Memory::default(), Memory::default());
         let figures = Figures::of(Fault::Restart, &span, closed, &all, &[], none);
         assert_eq!((figures.requests, figures.failed_in_all, figures.failed), (200, 8, 2));
-        let row = Row { fault: Fault::Restart, skipped: None, figures: Some(figures), notes: Vec::new() };
+        let row = Row { fault: Fault::Restart, skipped: None, broken: None, figures: Some(figures), notes: Vec::new() };
         assert_eq!(row.wrong(), ["restart: 2 of 200 requests failed"]);
         assert!(table(&[row]).contains("2 (8 in all, 3 without Larder)"));
     }
