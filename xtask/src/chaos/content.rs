@@ -136,8 +136,8 @@ pub struct Asked {
 pub enum Judgement {
     /// As it should be.
     Good {
-        /// From the cache, fresh or not.
-        hit: bool,
+        /// Why it is not from the cache; none where it is, fresh or not.
+        miss: Option<&'static str>,
         /// Older than a purge that was acknowledged and not yet delivered: allowed.
         lagging: bool,
         /// Its ETag.
@@ -242,12 +242,34 @@ impl Content {
         {
             return Judgement::Stale(told(format!("version {version} is past its lifetime")));
         }
-        Judgement::Good { hit: status.contains("; hit"), lagging: version < asked.acknowledged, etag }
+        Judgement::Good { miss: miss(&status), lagging: version < asked.acknowledged, etag }
     }
 
     fn short_version(&self, at: Instant) -> u64 {
         at.saturating_duration_since(self.begun).as_secs() / SHORT_CHANGES.as_secs() + 1
     }
+}
+
+/// What `Cache-Status` says of an answer that does not come from the cache: the detail, else why it was forwarded.
+fn miss(status: &str) -> Option<&'static str> {
+    const DETAILS: [&str; 9] = [
+        "cluster-timeout",
+        "cluster-unreachable",
+        "cluster-nonsense",
+        "cluster-failed",
+        "collapse-timeout",
+        "purge-lag",
+        "purged",
+        "private",
+        "no-cache-status",
+    ];
+    const FORWARDED: [&str; 5] = ["uri-miss", "vary-miss", "stale", "bypass", "request"];
+    if status.contains("; hit") {
+        return None;
+    }
+    let detail = DETAILS.iter().find(|detail| status.contains(&format!("detail={detail}")));
+    let forwarded = FORWARDED.iter().find(|why| status.contains(&format!("fwd={why}")));
+    Some(detail.or(forwarded).copied().unwrap_or("other"))
 }
 
 fn load(versions: &[AtomicU64], index: usize) -> u64 {

@@ -34,8 +34,8 @@ pub enum Edge {
 pub enum Outcome {
     /// Good, from the cache.
     Hit,
-    /// Good, from the origin.
-    Other,
+    /// Good, from the origin, for this reason.
+    Miss(&'static str),
     /// Nobody listened: the process was not there.
     Refused,
     /// An error, or no answer.
@@ -196,12 +196,12 @@ impl Client {
     fn judged(&mut self, target: Target, asked: &Asked, sent: Instant, answer: Result<Response, NoAnswer>) -> Outcome {
         let (outcome, what) = match answer {
             Ok(response) => match self.shared.content.judge(asked, &response) {
-                Judgement::Good { hit, etag, .. } => {
+                Judgement::Good { miss, etag, .. } => {
                     // An ETag says for which variant it is.
                     if let (Some(etag), Target::Object(_) | Target::Short(_)) = (etag, target) {
                         self.known.insert(target, etag);
                     }
-                    return if hit { Outcome::Hit } else { Outcome::Other };
+                    return miss.map_or(Outcome::Hit, Outcome::Miss);
                 }
                 Judgement::Stale(what) => (Outcome::Stale, format!("stale: {what}")),
                 Judgement::Wrong(what) => (Outcome::Wrong, format!("wrong: {what}")),

@@ -1,5 +1,6 @@
 //! What a fault has cost, from samples and marks; which goals it missed; the table.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,8 @@ pub struct Figures {
     pub hits_before: f64,
     /// The same while it lasted.
     pub hits_during: f64,
+    /// Why answers did not come from the cache while it lasted, and how many.
+    pub misses_during: BTreeMap<&'static str, u64>,
     /// From the fault's beginning until hits are at 90% of what they were before (or no lower than in the worst second before), and stay there; none where they do not come back.
     pub recovered_ms: Option<u64>,
     /// Hits among answers, for each second from the fault's beginning.
@@ -172,6 +175,7 @@ impl Figures {
             max_ms: took.last().copied().unwrap_or_default(),
             hits_before,
             hits_during: hit_ratio(&between(begun, ended)),
+            misses_during: misses(&between(begun, ended)),
             recovered_ms: recovered(&during, usual, begun, closed).map(|after| after.as_millis() as u64),
             hits_by_second: windows(&during, begun, closed, WINDOW).into_iter().map(|(_, ratio)| ratio).collect(),
             purges: purges.len(),
@@ -194,6 +198,16 @@ impl Figures {
         }
         missed
     }
+}
+
+fn misses(samples: &[Sample]) -> BTreeMap<&'static str, u64> {
+    let mut misses = BTreeMap::new();
+    for sample in samples.iter().filter(|sample| sample.edge == Edge::Larder) {
+        if let Outcome::Miss(why) = sample.outcome {
+            *misses.entry(why).or_default() += 1;
+        }
+    }
+    misses
 }
 
 /// How long after `begun` the last second ends in which there were fewer hits than usual; none where that is the last of all.
@@ -316,7 +330,11 @@ mod tests {
         let begun = Instant::now();
         let closed = begun + Duration::from_secs(10);
         let dip = |from: u64, to: u64| {
-            samples(begun, 1000, move |at| if (from..to).contains(&at) { Outcome::Other } else { Outcome::Hit })
+            samples(
+                begun,
+                1000,
+                move |at| if (from..to).contains(&at) { Outcome::Miss("uri-miss") } else { Outcome::Hit },
+            )
         };
         assert_eq!(recovered(&dip(0, 0), 1.0, begun, closed), Some(Duration::ZERO));
         let after = recovered(&dip(100, 300), 1.0, begun, closed).unwrap();
@@ -330,7 +348,7 @@ mod tests {
         let mut span = Span::open(Duration::ZERO);
         (span.begun, span.ended) = (Some(begun), Some(begun));
         let mut all = samples(begun, 200, |at| if at < 8 { Outcome::Failed } else { Outcome::Hit });
-        let control = samples(begun, 100, |at| if at < 3 { Outcome::Failed } else { Outcome::Other });
+        let control = samples(begun, 100, |at| if at < 3 { Outcome::Failed } else { Outcome::Miss("uri-miss") });
         all.extend(control.into_iter().map(|sample| Sample { edge: Edge::Control, ..sample }));
         let closed = begun + Duration::from_secs(3);
         let none = (Memory::default(), Memory::default());

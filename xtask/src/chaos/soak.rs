@@ -91,7 +91,7 @@ pub fn run(stage: &Stage, time: Duration) -> Result<Soak> {
         let larder = samples.iter().filter(|sample| sample.edge == Edge::Larder);
         for sample in larder.clone() {
             match sample.outcome {
-                Outcome::Hit | Outcome::Other => {}
+                Outcome::Hit | Outcome::Miss(_) => {}
                 Outcome::Failed | Outcome::Refused => soak.failed += 1,
                 Outcome::Stale => soak.stale += 1,
                 Outcome::Wrong => soak.wrong += 1,
