@@ -212,8 +212,8 @@ fn misses(samples: &[Sample]) -> BTreeMap<&'static str, u64> {
 
 /// How long after `begun` the last second ends in which there were fewer hits than usual; none where that is the last of all.
 fn recovered(samples: &[Sample], usual: f64, begun: Instant, closed: Instant) -> Option<Duration> {
-    let low = windows(samples, begun, closed, STEP).into_iter().filter(|(_, ratio)| *ratio < usual);
-    let last = low.map(|(from, _)| from + WINDOW - begun).last().unwrap_or_default();
+    let mut low = windows(samples, begun, closed, STEP).into_iter().filter(|(_, ratio)| *ratio < usual);
+    let last = low.next_back().map(|(from, _)| from + WINDOW - begun).unwrap_or_default();
     (begun + last + STEP < closed).then_some(last)
 }
 
