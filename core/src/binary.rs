@@ -122,7 +122,8 @@ impl Reader {
         let mut fields = Fields::with_capacity((lines as usize).min(self.0.len() / 8));
         for _ in 0..lines {
             let name = self.bytes()?;
-            let name = std::str::from_utf8(&name).ok().filter(|name| !name.bytes().any(|byte| byte.is_ascii_uppercase()))?;
+            let name =
+                std::str::from_utf8(&name).ok().filter(|name| !name.bytes().any(|byte| byte.is_ascii_uppercase()))?;
             fields.push(Name::new(name), self.bytes()?);
         }
         Some(fields)

@@ -235,3 +235,26 @@ fn ecds_reloads_under_load_lose_no_request_and_keep_what_is_stored() {
     assert!(envoy.log().contains("routes[0].tll"), "the refused policy's errors are logged");
     assert!(origin.count("/items/1") <= 2, "each worker asked once: {}", origin.count("/items/1"));
 }
+
+/// Twice within a second is possible, and by default Envoy answers by errors until the second is over (pinned in envoy_pins.rs).
+#[test]
+fn every_bootstrap_replaces_a_module_that_fails_and_does_not_wait_with_it() {
+    let folder = larder_host_tests::envoy::bootstrap_folder();
+    let mut seen = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (index, _) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("failure_policy:")) {
+            seen += 1;
+            assert!(lines[index].starts_with("failure_policy: FAIL_RELOAD"), "{}", path.display());
+            let next = lines.get(index + 1).copied().unwrap_or_default();
+            assert!(
+                next.starts_with("reload_config: { backoff: { base_interval: 0.01s } }"),
+                "{}: {next}",
+                path.display()
+            );
+        }
+    }
+    assert!(seen >= 6, "{seen}");
+}

@@ -60,16 +60,23 @@ static_resources:
 
 /// Envoy with the probe and an origin that answers the table's paths; none without `$LARDER_ENVOY`.
 fn started() -> Option<(Envoy, Origin)> {
-    if std::env::var_os("LARDER_ENVOY").is_none_or(|path| path.is_empty()) {
-        println!("not run: LARDER_ENVOY does not name an Envoy binary");
+    if !has_envoy() {
         return None;
     }
     let origin = Origin::start();
-    let setup = setup(&origin, &probe_file(), "name=pins");
+    let setup = setup(BOOTSTRAP, &origin, &probe_file(), "name=pins");
     Some((setup.start().unwrap_or_else(|error| panic!("{error}")), origin))
 }
 
-fn setup(origin: &Origin, probe: &Path, configuration: &str) -> Setup {
+fn has_envoy() -> bool {
+    let named = std::env::var_os("LARDER_ENVOY").is_some_and(|path| !path.is_empty());
+    if !named {
+        println!("not run: LARDER_ENVOY does not name an Envoy binary");
+    }
+    named
+}
+
+fn setup(bootstrap: &str, origin: &Origin, probe: &Path, configuration: &str) -> Setup {
     let chunks: [&[u8]; 3] = [b"aaaaa", b"bbbbb", b"ccccc"];
     let dup =
         Answer::ok("ok").field("x-a", "1").field("x-a", "2").field("cache-control", "a").field("cache-control", "b");
@@ -92,7 +99,7 @@ fn setup(origin: &Origin, probe: &Path, configuration: &str) -> Setup {
     }
     origin.always("HEAD", "/", Answer::raw("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"));
     // `Setup` looks for the module under test; here that is the probe.
-    Setup::new(BOOTSTRAP)
+    Setup::new(bootstrap)
         .value("PROBE", probe.display())
         .value("CONFIGURATION", configuration)
         .value("ORIGIN_PORT", origin.port())
@@ -214,6 +221,29 @@ fn a_vm_that_dies_again_soon_is_not_replaced_at_once() {
     until("another VM", || (passes() == 200).then_some(()));
 }
 
+/// What the bootstraps say under `envoy/`: a module that fails again and again must not keep its worker from answering.
+#[test]
+fn a_vm_that_dies_again_soon_is_replaced_soon_where_the_backoff_is_short() {
+    if !has_envoy() {
+        return;
+    }
+    let origin = Origin::start();
+    let short = "failure_policy: FAIL_RELOAD\n                reload_config: {backoff: {base_interval: 0.01s}}";
+    let bootstrap = BOOTSTRAP.replace("failure_policy: FAIL_RELOAD", short);
+    let setup = setup(&bootstrap, &origin, &probe_file(), "name=pins");
+    let envoy = setup.start().unwrap_or_else(|error| panic!("{error}"));
+    for _ in 0..3 {
+        get(envoy.port(), "/", &[("x-probe", "panic"), ("x-when", "request")]);
+        let mut looks = 0;
+        until("a fresh VM", || {
+            looks += 1;
+            (get(envoy.port(), "/", &[]).status == 200).then_some(())
+        });
+        // Looks are 5 ms apart and more: by default it would be 200 of them.
+        assert!(looks < 50, "{looks} requests were answered by errors");
+    }
+}
+
 #[test]
 fn a_call_without_an_answer_gets_envoys_504_at_its_time_limit() {
     let Some((envoy, origin)) = started() else { return };
@@ -226,7 +256,7 @@ fn a_call_without_an_answer_gets_envoys_504_at_its_time_limit() {
 #[test]
 fn a_refused_configuration_keeps_envoy_from_starting() {
     let Some((_envoy, origin)) = started() else { return };
-    let refused = setup(&origin, &probe_file(), "reject").start();
+    let refused = setup(BOOTSTRAP, &origin, &probe_file(), "reject").start();
     let error = refused.expect_err("Envoy exits");
     assert!(error.log.contains("rejected as configured"), "{error}");
 }
@@ -234,7 +264,7 @@ fn a_refused_configuration_keeps_envoy_from_starting() {
 #[test]
 fn ticks_come_on_every_thread_and_not_oftener_than_every_four_milliseconds() {
     let Some((_envoy, origin)) = started() else { return };
-    let envoy = setup(&origin, &probe_file(), "tick=1").start().unwrap_or_else(|error| panic!("{error}"));
+    let envoy = setup(BOOTSTRAP, &origin, &probe_file(), "tick=1").start().unwrap_or_else(|error| panic!("{error}"));
     let look = || {
         let text = get(envoy.port(), "/", &[("x-probe", "script"), ("x-script", "ticks;time")]).text();
         let mut numbers = text.lines().filter_map(|line| line.parse::<u64>().ok());

@@ -8,7 +8,7 @@
 //! the background), `refresh` (background calls to origins), `cluster` (calls to the cache
 //! cluster), `peers` (purges between workers), `vm` (what the streams of a VM share),
 //! `reply`, `head` and `edits` (heads and replies on the wire), `metrics`, `config`, `hop` (from a stream into its root),
-//! `raw` (the ABI).
+//! `raw` (the ABI), `trap` (a crash on demand, in test builds only).
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -32,6 +32,8 @@ mod refresh;
 mod reply;
 mod root;
 mod stream;
+#[cfg(feature = "trap")]
+mod trap;
 mod vm;
 
 /// Called by the host once per VM, before anything else.

@@ -440,6 +440,8 @@ impl Context for HttpStream {
 
 impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        #[cfg(feature = "trap")]
+        crate::trap::if_asked();
         let (mut out, now) = (Vec::new(), vm::now());
         let (action, waits) = {
             let mut stream = self.stream.borrow_mut();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +33,17 @@ pub struct Launch<'a> {
     pub core: Option<usize>,
     /// Worker threads.
     pub workers: u32,
+    /// Which one of those that take over from one another it is; none where it is alone.
+    pub epoch: Option<Epoch>,
+}
+
+/// An Envoy's place among those that take over listeners from one another (hot restart).
+#[derive(Clone, Debug)]
+pub struct Epoch {
+    /// 0 for the first.
+    pub number: u32,
+    /// Where the first writes what names their shared memory, and the others read it.
+    pub base_id: PathBuf,
 }
 
 /// A running Envoy. Stopped on drop.
@@ -58,15 +69,32 @@ impl Launch<'_> {
         fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
         let _ = fs::remove_file(&address);
         let mut command = pinned(self.binary, self.core);
-        command.args(["--disable-hot-restart", "--concurrency", &self.workers.to_string(), "-l", "warning"]);
+        command.args(["--concurrency", &self.workers.to_string(), "-l", "warning"]);
         command.args(["--component-log-level", "wasm:info", "--drain-time-s", "1", "--parent-shutdown-time-s", "2"]);
+        match &self.epoch {
+            None => command.arg("--disable-hot-restart"),
+            Some(epoch) => epoch.tell(&mut command)?,
+        };
         command.arg("-c").arg(&config).arg("--admin-address-path").arg(&address);
         // What it writes where it runs (a profiled V8 does) is among its other files.
         command.current_dir(self.folder);
         let service = Service::spawn(self.name, &mut command, &file(".log"))?;
         let mut envoy = Envoy { service, port: 0, admin: 0 };
-        envoy.await_ready(&address)?;
+        envoy.await_ready(&address, self.epoch.as_ref().map_or(0, |epoch| epoch.number))?;
         Ok(envoy)
+    }
+}
+
+impl Epoch {
+    fn tell<'a>(&self, command: &'a mut Command) -> Result<&'a mut Command> {
+        command.args(["--restart-epoch", &self.number.to_string()]);
+        if self.number == 0 {
+            let _ = fs::remove_file(&self.base_id);
+            return Ok(command.arg("--use-dynamic-base-id").arg("--base-id-path").arg(&self.base_id));
+        }
+        let id = fs::read_to_string(&self.base_id);
+        let id = id.with_context(|| format!("the first Envoy wrote no {}", self.base_id.display()))?;
+        Ok(command.args(["--base-id", id.trim()]))
     }
 }
 
@@ -102,11 +130,16 @@ impl Envoy {
         stat(self.admin, name)
     }
 
-    fn await_ready(&mut self, address: &Path) -> Result<()> {
+    /// The process.
+    pub fn service(&mut self) -> &mut Service {
+        &mut self.service
+    }
+
+    fn await_ready(&mut self, address: &Path, epoch: u32) -> Result<()> {
         let (mut admin, mut port) = (None, None);
         self.service.wait_until("listener", READY_WITHIN, || {
             admin = admin.or_else(|| port_of(&fs::read_to_string(address).unwrap_or_default()));
-            port = admin.and_then(listening);
+            port = admin.filter(|admin| epoch == 0 || epoch_of(*admin) == Some(epoch)).and_then(listening);
             port.is_some()
         })?;
         let ports = admin.zip(port).ok_or_else(|| anyhow!("Envoy is ready and tells no ports"));
@@ -120,6 +153,14 @@ pub fn stat(admin: u16, name: &str) -> Result<u64> {
     let stats = http::text(admin, &format!("/stats?filter=^{name}$"))?;
     let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     value.map_or(Ok(0), |value| value.trim().parse().with_context(|| format!("Envoy's {name} is {value}")))
+}
+
+/// Which epoch the Envoy is of that has this admin port just now.
+fn epoch_of(admin: u16) -> Option<u32> {
+    let text = http::text(admin, "/server_info").ok()?;
+    let info: serde_json::Value = serde_json::from_str(&text).ok()?;
+    // Left out where it is 0.
+    info.pointer("/command_line_options/restart_epoch").map_or(Some(0), |epoch| epoch.as_u64()?.try_into().ok())
 }
 
 /// The first listener's port, once Envoy says that it is ready.
@@ -142,7 +183,7 @@ pub fn pinned(program: &Path, core: Option<usize>) -> Command {
 
 /// Puts values in place of `${NAME}`, except in comments. A value of several lines takes on the indentation of the line it
 /// stands in, so that a policy keeps its lines inside a YAML block scalar. (The real-Envoy tests read the same templates so.)
-fn render(template: &str, values: &BTreeMap<&'static str, String>) -> Result<String> {
+pub fn render(template: &str, values: &BTreeMap<&'static str, String>) -> Result<String> {
     let mut out = String::with_capacity(template.len());
     for line in template.split_inclusive('\n') {
         if line.trim_start().starts_with('#') {

@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client for what demo and bench ask servers on 127.0.0.1: one request, one connection, unless it is kept.
 //! Decodes framing and nothing else; follows nothing, retries nothing.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,13 @@ pub fn send(port: u16, request: &Request) -> Result<Response> {
     exchange(port, request).with_context(asked)
 }
 
+/// Like [`send`], to any address, and an error where connecting, sending or reading takes longer than `patience` at once.
+pub fn send_to(address: SocketAddr, request: &Request, patience: Duration) -> Result<Response> {
+    let asked = || format!("{} http://{address}{}", request.method, request.target);
+    let stream = BufReader::new(connect(address, patience).with_context(asked)?);
+    Connection { port: address.port(), stream }.ask(request).with_context(asked)
+}
+
 /// GET without fields; the body of a 200, an error for anything else.
 pub fn text(port: u16, target: &str) -> Result<String> {
     let response = send(port, &Request::get(target))?;
@@ -86,7 +93,17 @@ pub struct Connection {
 impl Connection {
     /// Connects to a port of this machine.
     pub fn open(port: u16) -> Result<Self> {
-        Ok(Self { port, stream: BufReader::new(connect(port)?) })
+        Self::open_within(port, ANSWER_WITHIN)
+    }
+
+    /// Connects to a port of this machine; who waits longer than `patience` for a byte gives up.
+    pub fn open_within(port: u16, patience: Duration) -> Result<Self> {
+        Ok(Self { port, stream: BufReader::new(connect(local(port), patience)?) })
+    }
+
+    /// Waits for the first byte of an answer. `false`: the connection was closed before it.
+    pub fn answer_begins(&mut self) -> io::Result<bool> {
+        Ok(!self.stream.fill_buf()?.is_empty())
     }
 
     /// Sends a request without waiting for the answer.
@@ -106,17 +123,20 @@ impl Connection {
     }
 }
 
-fn connect(port: u16) -> Result<TcpStream> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let stream = TcpStream::connect_timeout(&address, CONNECT_WITHIN).context("nobody listens there")?;
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn connect(address: SocketAddr, patience: Duration) -> Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, CONNECT_WITHIN.min(patience)).context("nobody listens there")?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     Ok(stream)
 }
 
 fn exchange(port: u16, request: &Request) -> Result<Response> {
-    let mut stream = connect(port)?;
+    let mut stream = connect(local(port), ANSWER_WITHIN)?;
     let started = Instant::now();
     stream.write_all(&encode(port, request, false))?;
     let mut response = receive(&mut BufReader::new(stream), request.method)?;

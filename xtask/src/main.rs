@@ -3,12 +3,15 @@
 mod bench;
 mod build;
 mod cargo;
+mod chaos;
 mod conformance;
 mod demo;
 mod deploy;
 mod envoy;
 mod fuzz;
 mod http;
+mod node;
+mod origin;
 mod package;
 mod page;
 mod paths;
@@ -19,6 +22,7 @@ mod setup;
 mod sim;
 mod test;
 mod tidy;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -40,6 +44,7 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     Profile(profile::Args),
+    Chaos(chaos::Args),
     Conformance(conformance::Args),
     Deploy(deploy::Args),
     Package(package::Args),
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::Profile(args) => profile::main(&args),
+        Command::Chaos(args) => chaos::main(&args),
         Command::Conformance(args) => conformance::main(&args),
         Command::Deploy(args) => deploy::main(&args),
         Command::Package(args) => package::main(&args),

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 
@@ -20,6 +21,20 @@ pub fn free() -> Result<u16> {
             return Ok(port);
         }
     }
+}
+
+/// The same for a server that will be started again where it was: from outside of the range that the system gives to clients, so that none
+/// of them takes the port meanwhile.
+pub fn lasting() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 9_000).unwrap_or(0);
+    for _ in 0..10_000 {
+        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port of 127.0.0.1 between 20000 and 29999")
 }
 
 /// Whether something on 127.0.0.1 accepts TCP connections at `port`.

@@ -119,6 +119,35 @@ impl Service {
         }
     }
 
+    /// Waits until the process has ended by itself.
+    pub fn wait_for_end(&mut self, within: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.ended() {
+                return Ok(status);
+            }
+            if Instant::now() >= deadline {
+                bail!("{} does not end within {} s. {}", self.name, within.as_secs_f32(), tail(&self.log));
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Tells the process to end, and does not wait.
+    pub fn terminate(&mut self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Halts the process and its group: connections stay, and nothing is answered.
+    pub fn halt(&mut self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on after [`Service::halt`].
+    pub fn go_on(&mut self) {
+        self.signal(Signal::SIGCONT);
+    }
+
     fn signal(&mut self, signal: Signal) {
         let groups = groups();
         if self.ended.is_none() {

@@ -18,8 +18,17 @@ use place::{Place, root};
 use session::Session;
 
 /// Pages that are no guides: what they are about is looked up in them and not done.
-const REFERENCES: [&str; 7] =
-    ["README.md", "analytics.md", "metrics.md", "origin.md", "performance.md", "security.md", "tracing.md"];
+const REFERENCES: [&str; 9] = [
+    "README.md",
+    "analytics.md",
+    "faults.md",
+    "fuzzing.md",
+    "metrics.md",
+    "origin.md",
+    "performance.md",
+    "security.md",
+    "tracing.md",
+];
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()

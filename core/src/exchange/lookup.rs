@@ -279,7 +279,9 @@ pub(super) fn heard(
     let answer = answer.and_then(|bytes| LookupAnswer::decode(bytes).ok_or(CallFailure::Nonsense));
     worker.note_call(now, answer.is_ok());
     let answer = answer?;
-    if answer.position.log != worker.purges.position().log {
+    // 0 is no log's: the node does not know its log just now (Redis fails over), and what is here may be used for as long as the log was
+    // heard of lately.
+    if answer.position.log != 0 && answer.position.log != worker.purges.position().log {
         worker.begin_anew(answer.position);
     }
     let soft = answer.found.as_ref().is_some_and(|found| found.soft);

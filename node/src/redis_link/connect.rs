@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo};
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
@@ -95,6 +96,18 @@ impl Connector {
                 Ok(Way::Cluster(connection.map_err(|_| Failure::TimedOut)??))
             }
         }
+    }
+
+    /// The same, and every master of a cluster has answered over it.
+    pub async fn connect_whole(&self, longer: Duration) -> Result<Way, Failure> {
+        let mut way = self.connect(longer).await?;
+        if let Way::Cluster(connection) = &mut way {
+            let everybody = (MultipleNodeRoutingInfo::AllMasters, Some(ResponsePolicy::AllSucceeded));
+            let ping = cmd("PING");
+            let asked = connection.route_command(ping, RoutingInfo::MultiNode(everybody));
+            timeout(self.0.address.timeout, asked).await.map_err(|_| Failure::TimedOut)??;
+        }
+        Ok(way)
     }
 
     /// The first answer over a connection, within the usual time.

@@ -3,6 +3,10 @@
 //! A request takes the connection there is, or fails at once. A connection counts as lost when an error says so, and when for a
 //! while nothing but failures came over it: a server that is stopped, or behind a network that drops packets, never says so.
 //! A task makes the next one: at once where the last one held for a while, then waiting longer from try to try.
+//!
+//! A cluster's connection goes to several servers, and answers of the others hide that one of them says nothing. While requests over it
+//! go on timing out, the task therefore makes another one beside it, which takes its place once every master answers over that: a
+//! replica has taken over by then. Until it does, what the others have is not disturbed.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +29,9 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// A connection over which only failures came for so long is given up.
 const SILENT: Duration = Duration::from_millis(500);
 
+/// Time-outs over a cluster's connection that are further apart have nothing to do with one another.
+const APART: Duration = Duration::from_secs(1);
+
 /// Every request has its own limit here; the connection's is beyond them all.
 const LONGER: Duration = Duration::from_secs(3600);
 
@@ -46,8 +53,10 @@ pub(super) enum NotSent {
 
 struct Shared {
     state: Mutex<State>,
-    /// Wakes the keeper.
+    /// Wakes the keeper: there is no connection any more.
     lost: Notify,
+    /// Wakes the keeper: the connection may be better replaced.
+    doubtful: Notify,
     /// Wakes who waits for the outcome of the first try.
     tried: Notify,
 }
@@ -63,6 +72,8 @@ struct Up {
     number: u64,
     /// Since when only failures came.
     failing: Option<Instant>,
+    /// Since when requests time out again and again, whatever becomes of others, and when the last one did.
+    silent: Option<(Instant, Instant)>,
 }
 
 impl Link {
@@ -71,6 +82,7 @@ impl Link {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::Down(Failure::Unreachable("not connected yet".to_owned()))),
             lost: Notify::new(),
+            doubtful: Notify::new(),
             tried: Notify::new(),
         });
         let keeper = tokio::spawn(keep(connector, shared.clone()));
@@ -159,6 +171,9 @@ impl Shared {
             up.failing = None;
             return false;
         }
+        if *failure == Failure::TimedOut && matches!(up.way, Way::Cluster(_)) && up.is_silent() {
+            self.doubtful.notify_one();
+        }
         let since = *up.failing.get_or_insert_with(Instant::now);
         // A cluster's connection replaces its parts by itself.
         let lost = (breaks && matches!(up.way, Way::One(_))) || since.elapsed() >= SILENT;
@@ -170,16 +185,45 @@ impl Shared {
     }
 }
 
+impl Up {
+    fn new(way: Way, number: u64) -> Self {
+        Self { way, number, failing: None, silent: None }
+    }
+
+    /// Notes a time-out; says whether they have been coming for a while.
+    fn is_silent(&mut self) -> bool {
+        let now = Instant::now();
+        let since = match self.silent {
+            Some((since, last)) if now.duration_since(last) <= APART => since,
+            _ => now,
+        };
+        self.silent = Some((since, now));
+        now.duration_since(since) >= SILENT
+    }
+}
+
 async fn keep(connector: Connector, shared: Arc<Shared>) {
     // Connections that are lost at once, and tries that fail, each in a row.
-    let (mut short, mut failed) = (0, 0);
-    for number in 1.. {
+    let (mut short, mut failed, mut number) = (0, 0, 0);
+    loop {
         match connector.connect(LONGER).await {
             Ok(way) => {
                 let began = Instant::now();
-                *shared.lock() = State::Up(Up { way, number, failing: None });
+                number += 1;
+                *shared.lock() = State::Up(Up::new(way, number));
                 shared.tried.notify_waiters();
-                shared.lost.notified().await;
+                loop {
+                    let better = tokio::select! {
+                        () = shared.lost.notified() => break,
+                        way = better(&connector, &shared) => way,
+                    };
+                    let mut state = shared.lock();
+                    // What is lost meanwhile is lost: there is a notice of it.
+                    if matches!(*state, State::Up(_)) {
+                        number += 1;
+                        *state = State::Up(Up::new(better, number));
+                    }
+                }
                 failed = 0;
                 short = if began.elapsed() > RETRY_MAX { 0 } else { short + 1 };
                 if short > 0 {
@@ -192,6 +236,20 @@ async fn keep(connector: Connector, shared: Arc<Shared>) {
                 shared.tried.notify_waiters();
                 failed += 1;
                 sleep(wait(failed)).await;
+            }
+        }
+    }
+}
+
+/// Waits until the connection is doubtful and there is a better one.
+async fn better(connector: &Connector, shared: &Shared) -> Way {
+    loop {
+        shared.doubtful.notified().await;
+        match connector.connect_whole(LONGER).await {
+            Ok(way) => return way,
+            Err(failure) => {
+                tracing::debug!(?failure, "requests to Redis time out, and there is no better connection");
+                sleep(RETRY_MAX).await;
             }
         }
     }

@@ -185,6 +185,32 @@ pub fn cluster() -> [Server; 3] {
     nodes
 }
 
+/// A replica of one of a cluster's masters, in step, and known to all.
+pub fn replica(nodes: &[Server; 3], of: usize) -> Server {
+    let bus = free_port().to_string();
+    let own = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "500"];
+    let quick = ["--repl-diskless-sync-delay", "0", "--cluster-require-full-coverage", "no"];
+    let replica = Server::redis(&[&own[..], &quick].concat());
+    replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &nodes[of].port.to_string(), &bus_of(&nodes[of])]);
+    let master = nodes[of].cli(&["CLUSTER", "MYID"]);
+    until("the replica knows its master", || {
+        replica.try_cli(&["CLUSTER", "REPLICATE", &master]).eq("OK").then_some(())
+    });
+    until("the replica is in step", || replica.cli(&["INFO", "replication"]).contains("link_status:up").then_some(()));
+    for node in nodes {
+        until("everybody knows the replica", || {
+            node.cli(&["CLUSTER", "NODES"]).contains(&format!("slave {master}")).then_some(())
+        });
+    }
+    replica
+}
+
+/// The port that nodes of a cluster speak to one another at.
+fn bus_of(node: &Server) -> String {
+    let port = node.args.iter().skip_while(|arg| *arg != "--cluster-port").nth(1);
+    port.cloned().expect("a node of a cluster")
+}
+
 /// A master, a replica that is in step, and three sentinels that fail over quickly.
 pub struct Watched {
     pub master: Server,

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use larder_node::store::{Name, Store, open};
 
-use crate::servers::{Server, cluster};
+use crate::servers::{Server, cluster, replica};
 use crate::subject::{HOUR, bytes, eventually, name};
 
 /// The slot of a name's key.
@@ -159,4 +159,36 @@ async fn a_dead_node_costs_its_slots_only_and_comes_back() {
         all
     })
     .await;
+}
+
+/// The others answer all the time, so that the connection as a whole is never silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_falls_silent_is_left_for_its_replica() {
+    let nodes = cluster();
+    let _replica = replica(&nodes, 2);
+    let store = opened(&nodes, "?timeout=300ms").await;
+    let all: Vec<Name> = (0..30).map(|n| name(&format!("n{n}"))).collect();
+    for name in &all {
+        store.put(name, bytes(1, 100), HOUR).await.expect("put");
+    }
+    let slots = slots(&all);
+    let names = slots.iter().flat_map(|(slot, names)| names.iter().map(move |name| (owner(*slot), name)));
+    let (silent, well): (Vec<_>, Vec<_>) = names.partition(|(node, _)| *node == 2);
+    assert!(!silent.is_empty() && !well.is_empty());
+    nodes[2].freeze();
+    eventually("silence", || async { store.get(silent[0].1).await.is_err() }).await;
+    let disturbed = AtomicU32::new(0);
+    eventually("the silent node's slots, by its replica", || async {
+        for (_, name) in &well {
+            disturbed.fetch_add(u32::from(store.get(name).await.is_err()), Ordering::Relaxed);
+        }
+        store.get(silent[0].1).await.is_ok()
+    })
+    .await;
+    let disturbed = disturbed.into_inner();
+    println!("redis-cluster: {disturbed} reads of the other nodes failed meanwhile");
+    // Each of the store's connections finds out for itself.
+    eventually("writes", || async { store.put(silent[0].1, bytes(2, 100), HOUR).await.is_ok() }).await;
+    eventually("what was written", || async { store.get(silent[0].1).await == Ok(Some(bytes(2, 100))) }).await;
+    nodes[2].thaw();
 }

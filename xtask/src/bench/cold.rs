@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::node::{Node, Place, Settings};
-use super::origin::{Origin, Reply};
+use super::node::{self, Place, Settings};
 use super::row::{Bound, Metric, Row};
 use super::stats::Summary;
 use crate::http::{Connection, Request};
+use crate::origin::{Origin, Reply};
 
 const CLIENTS: usize = 500;
 const WORKERS: u32 = 2;
@@ -28,10 +28,10 @@ pub fn measure(bench: &'static str, place: &Place<'_>, larder: &Path, rounds: u3
         Origin::start(move |_| {
             asked.fetch_add(1, Ordering::SeqCst);
             thread::sleep(TAKES);
-            Reply { status: 200, body: b"for all".to_vec() }
+            Reply::new(200, "for all")
         })?
     };
-    let node = Node::start(larder, "node-cold", place.folder, None)?;
+    let node = node::start(larder, "node-cold", place.folder, None)?;
     let place =
         Place { origin: origin.port, nodes: &[node.data], policy: POLICY, core: None, workers: WORKERS, ..*place };
     let settings = Settings { cluster: r#""reroute_above": "64KiB""#, others: "" };

@@ -214,6 +214,7 @@ impl Place<'_> {
             folder: self.folder,
             core: Some(self.core),
             workers,
+            epoch: None,
         };
         launch.start().with_context(|| format!("the subject {name} does not start"))
     }

@@ -17,12 +17,13 @@ use super::frame::{self, Answer, Asked, Case, Counter, Effort, Server, Shot, Use
 use super::l1::{browser, document};
 use super::load::Script;
 use super::nginx::{self, Nginx};
-use super::node::{self, Node, Place, Settings};
-use super::origin::{Origin, Received, Reply};
+use super::node::{self, Place, Settings};
 use super::row::{Bound, Goal, Metric, Row};
 use super::{cold, memory};
 use crate::envoy::Envoy;
 use crate::http::{self, Request};
+use crate::node::Node;
+use crate::origin::{Origin, Received, Reply};
 use crate::{build, paths, setup};
 
 const BENCH: &str = "l2";
@@ -91,7 +92,7 @@ pub fn run(effort: Effort) -> Result<Vec<Row>> {
     let files: Vec<(&str, Vec<u8>)> = SIZES.iter().map(|&(_, name, bytes)| (name, document(bytes))).collect();
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     let nginx = Nginx::start(&folder.join("nginx"), &files, cores.origin)?;
-    let node = Node::start(&larder, "node", &folder, Some(cores.origin))?;
+    let node = node::start(&larder, "node", &folder, Some(cores.origin))?;
     let place = Place {
         envoy: &envoy,
         module: &module.path,
@@ -120,7 +121,7 @@ pub fn run(effort: Effort) -> Result<Vec<Row>> {
     let captured = capture(&place, inline)?;
     // The server's core is what both of them have here.
     let nginx = Nginx::start(&folder.join("nginx-alone"), &files, cores.server)?;
-    let node = Node::start(&larder, "node-alone", &folder, Some(cores.server))?;
+    let node = node::start(&larder, "node-alone", &folder, Some(cores.server))?;
     {
         let place = Place { nodes: &[node.data], ..place };
         let filler = place.start("filler", Some(inline))?;
@@ -212,7 +213,7 @@ fn capture(place: &Place<'_>, settings: Settings<'_>) -> Result<Received> {
         let caught = caught.clone();
         Origin::start(move |received| {
             caught.lock().unwrap_or_else(PoisonError::into_inner).push(received.clone());
-            Reply { status: if received.method == "GET" { 200 } else { 503 }, body: Vec::new() }
+            Reply::new(if received.method == "GET" { 200 } else { 503 }, "")
         })?
     };
     let place = Place { nodes: &[stand_in.port], ..*place };

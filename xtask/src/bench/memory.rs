@@ -1,7 +1,6 @@
 //! What 100,000 objects of 1 KB take in each store: of memory in the node, and in the store's own server where it has one.
 //! The node's example `stores` fills the store and says how much it has grown itself; servers are looked at from outside.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use super::row::{Metric, Row};
 use super::stats::Summary;
 use crate::process::{self, Service};
+use crate::usage::resident;
 use crate::{cargo, paths, ports};
 
 const OBJECTS: u64 = 100_000;
@@ -70,29 +70,14 @@ fn bytes_an_object(text: &str) -> Option<u64> {
     rest.split_once(" bytes an object")?.0.parse().ok()
 }
 
-/// The resident memory of a process.
-pub fn resident(pid: u32) -> Result<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
-    resident_of(&text).with_context(|| format!("process {pid} has no resident memory"))
-}
-
-fn resident_of(status: &str) -> Option<u64> {
-    let kib: u64 =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_read_from_what_the_example_and_the_kernel_say() {
+    fn memory_is_read_from_what_the_example_says() {
         let text = "memory:: 10 objects\n  put: 1.00 us\n  resident memory: 1371 bytes an object; Usage { }\n";
         assert_eq!(bytes_an_object(text), Some(1371));
         assert_eq!(bytes_an_object("  put: 1.00 us\n"), None);
-        assert_eq!(resident_of("Name:\tx\nVmRSS:\t    2048 kB\n"), Some(2 << 20));
-        assert_eq!(resident_of("Name:\tx\n"), None);
-        assert!(resident(std::process::id()).unwrap() > 0);
     }
 }

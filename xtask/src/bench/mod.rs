@@ -13,7 +13,6 @@ mod memory;
 pub mod nginx;
 pub mod node;
 mod objects;
-mod origin;
 pub mod pass;
 mod purge;
 mod routes;

@@ -7,10 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
 
 use crate::envoy::{Envoy, Launch, pinned};
-use crate::process::Service;
+use crate::node::Node;
 use crate::{cargo, paths, process};
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -24,54 +23,17 @@ pub fn build() -> Result<PathBuf> {
     Ok(paths::target().join("release/larder"))
 }
 
-/// A node with its store in memory. Stopped on drop.
-#[derive(Debug)]
-pub struct Node {
-    service: Service,
-    /// Where Envoy asks.
-    pub data: u16,
-    /// Where operators ask.
-    pub admin: u16,
+/// Starts a node with its store in memory and one thread, on a processor core if one is given.
+pub fn start(binary: &Path, name: &str, folder: &Path, core: Option<usize>) -> Result<Node> {
+    start_with(binary, name, folder, core, &[])
 }
 
-impl Node {
-    /// Starts a node with one thread, on a processor core if one is given.
-    pub fn start(binary: &Path, name: &str, folder: &Path, core: Option<usize>) -> Result<Self> {
-        Self::start_with(binary, name, folder, core, &[])
-    }
-
-    /// The same with further options.
-    pub fn start_with(binary: &Path, name: &str, folder: &Path, core: Option<usize>, options: &[&str]) -> Result<Self> {
-        let log = folder.join(format!("{name}.log"));
-        let mut command = pinned(binary, core);
-        command.args(["node", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--store", "memory:"]);
-        command.args(["--threads", "1", "--json"]).args(options);
-        let mut service = Service::spawn(name, &mut command, &log)?;
-        let mut ports = None;
-        service.wait_until("ports", READY_WITHIN, || {
-            ports = ports_of(&fs::read_to_string(&log).unwrap_or_default());
-            ports.is_some()
-        })?;
-        let (data, admin) = ports.context("the node tells no ports")?;
-        Ok(Self { service, data, admin })
-    }
-
-    /// The process id.
-    pub fn pid(&self) -> u32 {
-        self.service.pid()
-    }
-}
-
-/// The line that `larder node --json` prints, among what it logs.
-fn ports_of(text: &str) -> Option<(u16, u16)> {
-    #[derive(Deserialize)]
-    struct Line {
-        data: String,
-        admin: String,
-    }
-    let line: Line = text.lines().find_map(|line| serde_json::from_str(line).ok())?;
-    let port = |address: &str| address.rsplit_once(':')?.1.parse().ok();
-    Some((port(&line.data)?, port(&line.admin)?))
+/// The same with further options.
+pub fn start_with(binary: &Path, name: &str, folder: &Path, core: Option<usize>, options: &[&str]) -> Result<Node> {
+    let mut command = pinned(binary, core);
+    command.args(["node", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--store", "memory:"]);
+    command.args(["--threads", "1", "--json"]).args(options);
+    Node::spawn(name, &mut command, &folder.join(format!("{name}.log")))
 }
 
 /// What Larder is told beside its policy.
@@ -125,7 +87,7 @@ impl Place<'_> {
             ("POLICY", self.policy.to_owned()),
         ]);
         let Self { envoy: binary, folder, core, workers, .. } = *self;
-        let launch = Launch { name, binary, template: &template, values, folder, core, workers };
+        let launch = Launch { name, binary, template: &template, values, folder, core, workers, epoch: None };
         let envoy = launch.start().with_context(|| format!("the Envoy {name} does not start"))?;
         let deadline = Instant::now() + READY_WITHIN;
         while envoy.stat("cluster.larder_nodes.membership_healthy")? < self.nodes.len() as u64 {
@@ -159,14 +121,6 @@ fn without_larder(template: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ports_are_found_among_what_a_node_logs() {
-        let text = "INFO something\n{\"data\":\"127.0.0.1:41\",\"admin\":\"127.0.0.1:42\",\"store\":\"memory:\",\"log\":\"memory:\"}\nINFO {\n";
-        assert_eq!(ports_of(text), Some((41, 42)));
-        assert_eq!(ports_of("INFO something\n"), None);
-        assert_eq!(ports_of("{\"data\":\"127.0.0.1:41\""), None, "half a line");
-    }
 
     #[test]
     fn the_bootstrap_that_we_ship_can_be_varied() {

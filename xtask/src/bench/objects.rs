@@ -6,11 +6,11 @@ use anyhow::{Context, Result, ensure};
 
 use super::cpu;
 use super::l1::{PASS_ON, Place, browser, document, larder};
-use super::memory::resident;
 use super::nginx::Nginx;
 use super::row::{Bound, Metric, Row};
 use super::stats::Summary;
 use crate::http::Connection;
+use crate::usage::resident;
 use crate::{build, paths, setup};
 
 const OBJECTS: u32 = 10_000;

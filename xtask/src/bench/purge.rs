@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::node::{self, Node, Place, Settings};
-use super::origin::{Origin, Reply};
+use super::node::{self, Place, Settings};
 use super::row::{Bound, Metric, Row};
 use super::stats::{Summary, percentile};
 use crate::envoy::Envoy;
 use crate::http::{self, Connection, Request};
+use crate::node::Node;
+use crate::origin::{Origin, Reply};
 use crate::{build, paths, setup};
 
 const BENCH: &str = "purge";
@@ -50,7 +51,7 @@ pub fn run(purges: usize) -> Result<Vec<Row>> {
         let shared = shared.clone();
         Origin::start(move |received| shared.answer(&received.target))?
     };
-    let node = Node::start(&larder, "node", &folder, None)?;
+    let node = node::start(&larder, "node", &folder, None)?;
     let place = Place {
         envoy: &envoy,
         module: &module.path,
@@ -103,8 +104,8 @@ impl Shared {
     fn answer(&self, target: &str) -> Reply {
         let version = target.strip_prefix("/items/").and_then(|item| self.versions.get(item.parse::<usize>().ok()?));
         match version {
-            Some(version) => Reply { status: 200, body: version.load(Ordering::SeqCst).to_string().into_bytes() },
-            None => Reply { status: 404, body: Vec::new() },
+            Some(version) => Reply::new(200, version.load(Ordering::SeqCst).to_string()),
+            None => Reply::new(404, ""),
         }
     }
 

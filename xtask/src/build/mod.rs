@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -88,6 +88,28 @@ pub fn collect(toolchain: &Toolchain) -> Result<Module> {
     Ok(Module { path, bytes: bytes.len(), sha256 })
 }
 
+/// Builds the plugin with its feature `trap` (a crash on demand, for `cargo xtask chaos`) and says where it is. In a target folder of its
+/// own, so that no build takes its output for the module that is shipped.
+pub fn trapping(toolchain: &Toolchain) -> Result<PathBuf> {
+    let folder = toolchain.target().join("trap");
+    let mut cargo = command(toolchain, "larder-plugin");
+    cargo.args(["--features", "trap", "--target-dir"]).arg(&folder);
+    process::run_ok("building the plugin with a trap", &mut cargo)?;
+    let built = folder.join(wasm::TARGET).join("release-wasm/larder_plugin.wasm");
+    let bytes = fs::read(&built).with_context(|| format!("cargo wrote no {}", built.display()))?;
+    ensure!(has_trap(&module::read(&bytes)?), "the module that was built with the feature trap has none");
+    let path = paths::target().join("larder-trap.wasm");
+    write_whole(&path, &bytes)?;
+    Ok(path)
+}
+
+/// What plugin/src/trap.rs exports.
+const TRAP: &str = "larder_has_a_trap";
+
+fn has_trap(names: &module::Names) -> bool {
+    names.exports.iter().any(|name| name == TRAP)
+}
+
 /// The SHA-256 of bytes in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -122,6 +144,7 @@ fn check(bytes: &[u8]) -> Result<()> {
             strange.join(", ")
         );
     }
+    ensure!(!has_trap(&module), "the module was built with the feature trap, which is for tests only");
     if !module.exports.iter().any(|name| name.starts_with("proxy_abi_version_0_2_")) {
         bail!("the module exports no proxy_abi_version_0_2_*: it is not a proxy-wasm plugin");
     }

@@ -93,6 +93,7 @@ impl Front {
             folder,
             core: None,
             workers: 1,
+            epoch: None,
         };
         launch.start().map(Self::Envoy)
     }

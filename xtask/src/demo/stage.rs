@@ -129,6 +129,7 @@ impl Stage {
             folder: &self.folder,
             core: None,
             workers: 1,
+            epoch: None,
         };
         let mut envoy =
             launch.start().with_context(|| format!("Envoy does not start (is port {} free?)", self.port))?;

@@ -8,10 +8,11 @@ use super::Way;
 use crate::bench::cpu::Cores;
 use crate::bench::load::{Load, Script};
 use crate::bench::nginx::{self, Nginx};
-use crate::bench::node::{self, Node, Settings};
+use crate::bench::node::{self, Settings};
 use crate::bench::{l1, l2, pass};
 use crate::envoy::Envoy;
 use crate::http::Request;
+use crate::node::Node;
 
 const BYTES: usize = 1 << 10;
 /// URLs of which no two requests share a look-up.
@@ -47,7 +48,7 @@ pub fn set(way: Way, envoy: &Path, module: &Path, folder: &Path, cores: Cores) -
         return Ok(Stage { envoy, request: l1::browser("1k.json"), script: None, _node: None, _nginx: nginx });
     }
     let larder = node::build()?;
-    let node = Node::start(&larder, "node", folder, Some(cores.origin))?;
+    let node = node::start(&larder, "node", folder, Some(cores.origin))?;
     let (nodes, core) = (&[node.data], Some(cores.server));
     let place = node::Place { envoy, module, policy: l2::POLICY, folder, origin, nodes, core, workers: 1 };
     let envoy = place.start("larder", Some(Settings { cluster: l2::TIMEOUT, others: l2::NO_MEMORY }))?;

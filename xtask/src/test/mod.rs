@@ -20,7 +20,7 @@ pub use count::Count;
 /// No step may hang a run for ever. The longest, compiling everything on a slow machine, takes a few minutes.
 const STEP_WITHIN: Duration = Duration::from_secs(25 * 60);
 
-/// Run every check: fmt, clippy, tidy, deny, unit, wasm, host, sim, fuzz, dashboard, deploy, package, envoy, conformance
+/// Run every check: fmt, clippy, tidy, deny, unit, wasm, host, sim, fuzz, dashboard, deploy, package, envoy, conformance, chaos
 ///
 /// Installs first what the chosen steps need (see `cargo xtask setup`). A failing step shows its output; the steps after
 /// it still run. The last line counts the tests of all steps, and one for each check that has no tests of its own.
@@ -81,6 +81,8 @@ pub enum StepName {
     Envoy,
     /// The public HTTP cache test suite in real Envoy (`cargo xtask conformance`)
     Conformance,
+    /// Some of the faults of `cargo xtask chaos`: nothing fails, nothing is stale, no byte is wrong
+    Chaos,
 }
 
 /// How one step came out.
@@ -163,10 +165,10 @@ struct Run<'a> {
 impl Run<'_> {
     /// Installs what the steps need, and nothing else. A tool that cannot be had fails the run: its step could not.
     fn setup(&self, names: &[StepName]) -> Result<()> {
-        use StepName::{Clippy, Conformance, Dashboard, Deploy, Envoy, Fuzz, Host, Package, Sim, Unit, Wasm};
+        use StepName::{Chaos, Clippy, Conformance, Dashboard, Deploy, Envoy, Fuzz, Host, Package, Sim, Unit, Wasm};
         const ALL_THAT_RUN: &[StepName] =
-            &[Unit, Wasm, Host, Sim, Fuzz, Dashboard, Deploy, Package, Envoy, Conformance];
-        const WITH_MODULES: &[StepName] = &[Clippy, Wasm, Host, Sim, Fuzz, Deploy, Package, Envoy, Conformance];
+            &[Unit, Wasm, Host, Sim, Fuzz, Dashboard, Deploy, Package, Envoy, Conformance, Chaos];
+        const WITH_MODULES: &[StepName] = &[Clippy, Wasm, Host, Sim, Fuzz, Deploy, Package, Envoy, Conformance, Chaos];
         let needs: &[(Tool, &[StepName])] = &[
             (Tool::Packages, ALL_THAT_RUN),
             (Tool::Crates, &[StepName::Tidy, StepName::Deny]),

@@ -34,7 +34,8 @@ impl Lookup {
 pub struct LookupAnswer {
     /// The node's clock. Times in the record are by this clock.
     pub now: Timestamp,
-    /// The newest position of the purge log that the node had when the look-up arrived. What is fetched now carries it back.
+    /// The newest position of the purge log that the node had when the look-up arrived. What is fetched now carries it back. The
+    /// log 0 is none: the node does not know it just now.
     pub position: Position,
     /// Who fetches.
     pub lease: Lease,

@@ -11,14 +11,14 @@ use super::Point;
 use crate::bench::cpu::{self, Cores};
 use crate::bench::frame::Effort;
 use crate::bench::load::{Load, Script};
-use crate::bench::memory::resident;
 use crate::bench::nginx::{Nginx, STORABLE};
-use crate::bench::node::{self, Node, Settings};
+use crate::bench::node::{self, Settings};
 use crate::bench::stats::Summary;
 use crate::bench::{l1, l2};
 use crate::envoy::Envoy;
 use crate::http::{Connection, Request};
 use crate::process::Service;
+use crate::usage::resident;
 use crate::{build, paths, ports, setup};
 
 const ROOM: &str = r#"{ "l1_bytes": "512MiB", "policy": { "version": 1, "name": "bench" } }"#;
@@ -119,7 +119,7 @@ impl Bench<'_> {
         for count in NODES {
             while nodes.len() < count {
                 let (name, core) = (format!("node-{}", nodes.len()), Some(self.cores.origin));
-                nodes.push(Node::start_with(self.larder, &name, self.folder, core, &["--log", &log])?);
+                nodes.push(node::start_with(self.larder, &name, self.folder, core, &["--log", &log])?);
             }
             let ports: Vec<u16> = nodes.iter().map(|node| node.data).collect();
             let place = node::Place {

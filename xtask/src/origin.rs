@@ -35,8 +35,41 @@ impl Received {
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// The body.
+    /// Fields beside `Content-Length`.
+    pub fields: Vec<(&'static str, String)>,
+    /// The body; a 304 is sent without.
     pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A response without fields.
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, fields: Vec::new(), body: body.into() }
+    }
+
+    /// With one more field.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
+        self
+    }
+
+    fn bytes(&self, method: &str) -> Vec<u8> {
+        let mut head = format!("HTTP/1.1 {} X\r\n", self.status);
+        for (name, value) in &self.fields {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if self.status == 304 {
+            head.push_str("\r\n");
+            return head.into_bytes();
+        }
+        head.push_str(&format!("content-length: {}\r\n\r\n", self.body.len()));
+        let mut bytes = head.into_bytes();
+        if method != "HEAD" {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
 }
 
 /// A running server; it accepts nothing more when this is dropped.
@@ -80,12 +113,7 @@ fn converse(mut stream: TcpStream, answer: &dyn Fn(&Received) -> Reply) -> Resul
     stream.set_nodelay(true)?;
     let mut input = BufReader::new(stream.try_clone()?);
     while let Some(received) = receive(&mut input)? {
-        let Reply { status, body } = answer(&received);
-        let mut bytes = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
-        if received.method != "HEAD" {
-            bytes.extend_from_slice(&body);
-        }
-        stream.write_all(&bytes)?;
+        stream.write_all(&answer(&received).bytes(&received.method))?;
     }
     Ok(())
 }
@@ -121,16 +149,16 @@ mod tests {
 
     #[test]
     fn requests_are_answered_one_after_the_other_on_one_connection() {
-        let origin = Origin::start(|received| Reply {
-            status: if received.method == "POST" { 201 } else { 200 },
-            body: [received.target.as_bytes(), &received.body].concat(),
+        let origin = Origin::start(|received| {
+            let status = if received.method == "POST" { 201 } else { 200 };
+            Reply::new(status, [received.target.as_bytes(), &received.body].concat()).field("x-a", "b")
         })
         .unwrap();
         let mut connection = Connection::open(origin.port).unwrap();
         assert_eq!(connection.ask(&Request::get("/a")).unwrap().text(), "/a");
         let post = Request { method: "POST", body: b"!".to_vec(), ..Request::get("/b") };
         let response = connection.ask(&post).unwrap();
-        assert_eq!((response.status, response.text().as_str()), (201, "/b!"));
+        assert_eq!((response.status, response.text().as_str(), response.field("x-a")), (201, "/b!", Some("b")));
         let head = Request { method: "HEAD", ..Request::get("/c") };
         assert_eq!(connection.ask(&head).unwrap().body, b"");
         assert_eq!(connection.ask(&Request::get("/d")).unwrap().text(), "/d");
