@@ -56,6 +56,9 @@ struct Sums {
     hits: AtomicU64,
     origin: AtomicU64,
     messages: AtomicU64,
+    rerouted: AtomicU64,
+    policed: AtomicU64,
+    vms: AtomicU64,
 }
 
 fn main() -> ExitCode {
@@ -189,24 +192,30 @@ impl Sums {
         self.hits.fetch_add(report.hits as u64, Ordering::Relaxed);
         self.origin.fetch_add(report.origin_requests as u64, Ordering::Relaxed);
         self.messages.fetch_add(report.messages as u64, Ordering::Relaxed);
+        self.rerouted.fetch_add(report.rerouted as u64, Ordering::Relaxed);
+        self.policed.fetch_add(report.policed as u64, Ordering::Relaxed);
+        self.vms.fetch_add(report.vms as u64, Ordering::Relaxed);
     }
 
     fn tell(&self, options: &Options, took: Duration) {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let [seeds, answered, hits, origin, messages] =
             [&self.seeds, &self.answered, &self.hits, &self.origin, &self.messages].map(read);
+        let [rerouted, policed, vms] = [&self.rerouted, &self.policed, &self.vms].map(read);
         if options.json {
             println!(
                 "{}",
                 serde_json::json!({
                     "seeds": seeds, "first": options.first, "answered": answered, "hits": hits,
-                    "origin_requests": origin, "messages": messages, "seconds": took.as_secs_f64()
+                    "origin_requests": origin, "messages": messages, "rerouted": rerouted,
+                    "under_pushed_policies": policed, "fresh_vms": vms, "seconds": took.as_secs_f64()
                 })
             );
         } else {
             println!(
                 "{seeds} seeds from {} in {:.1} s: {answered} requests answered, {hits} of them without the origin, \
-                 {origin} requests at the origin, {messages} messages to nodes",
+                 {origin} requests at the origin, {messages} messages to nodes, {rerouted} requests to be served by nodes, {policed} requests \
+                 under policies that were pushed, {vms} VMs in the place of others",
                 options.first,
                 took.as_secs_f64()
             );

@@ -187,7 +187,7 @@ impl Kind {
         let name = self.name();
         let special = match self {
             Self::Fixed => format!(
-                r#", "ttl": "{}s", "etag": "strong", "cache_control": {{ "browser_ttl": "{}s" }}"#,
+                r#", "ttl": "{}s", "etag": "strong", "client": {{ "cache_control": {{ "browser_ttl": "{}s" }} }}"#,
                 variation.fixed_secs, variation.browser_secs
             ),
             Self::Plain => variation.plain_secs.map(|secs| format!(r#", "ttl": "{secs}s""#)).unwrap_or_default(),

@@ -148,7 +148,7 @@ const PROBE_GAP_MS: u64 = 3_000;
 pub fn run(plugin: &Plugin, plan: &Plan, tell: bool) -> Result<Report, HostError> {
     let mut plan = plan.clone();
     // What the probe asks for in the end: nobody else does, so that it is not there.
-    plan.options.objects.push(super::catalog::Kind::Plain);
+    plan.options.objects.push(super::catalog::Kind::Public);
     let options = plan.options.clone();
     let mut world = World {
         now_ms: 0,
