@@ -42,12 +42,14 @@ pub enum Kind {
     KeyedByUser,
     /// Short `max-age`, refreshed before its end where it is used often.
     Ahead,
-    /// Comes and goes: every third version is a 404. The policy keeps 404 and the origin's own 503 for a moment.
+    /// Comes from a cache before the origin, which has had it for a while and says so by `Age` alone (RFC 9111 4.2.3).
+    Aged,
+    /// Comes and goes: every other version is a 404. The policy keeps 404 and the origin's own 503 for a moment.
     Erring,
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 17] = [
+pub const KINDS: [Kind; 18] = [
     Kind::Plain,
     Kind::Fixed,
     Kind::Varies,
@@ -64,6 +66,7 @@ pub const KINDS: [Kind; 17] = [
     Kind::Public,
     Kind::KeyedByUser,
     Kind::Ahead,
+    Kind::Aged,
     Kind::Erring,
 ];
 
@@ -107,6 +110,7 @@ impl Kind {
             Self::Public => "public",
             Self::KeyedByUser => "keyed-by-user",
             Self::Ahead => "ahead",
+            Self::Aged => "aged",
             Self::Erring => "erring",
         }
     }
@@ -125,6 +129,7 @@ impl Kind {
             Self::IfError => Some("max-age=2, stale-if-error=4"),
             Self::Public => Some("public, max-age=60"),
             Self::Ahead => Some("max-age=4"),
+            Self::Aged => Some("max-age=10"),
         }
     }
 
@@ -141,6 +146,7 @@ impl Kind {
             Self::WhileRevalidate => Some(Lifetime { fresh: SHORT, while_revalidate: WINDOW, if_error: 0 }),
             Self::IfError => Some(Lifetime { fresh: SHORT, while_revalidate: 0, if_error: WINDOW }),
             Self::Ahead => fresh(2 * SHORT),
+            Self::Aged => fresh(10_000),
             Self::Private | Self::NoStore => None,
             // Responses to requests without identity may be shared with such requests (for `sets-cookie`: with nobody).
             Self::NaiveAuthorization | Self::NaiveCookie => fresh(LONG),
@@ -152,6 +158,14 @@ impl Kind {
     pub fn error_lifetime(self, variation: usize, status: u16) -> Option<u64> {
         let named = variation_of(variation).status_secs.iter().find(|(named, _)| *named == status);
         named.filter(|_| self == Self::Erring).map(|(_, secs)| secs * 1_000)
+    }
+
+    /// How old it is when it comes from the origin, in seconds.
+    pub const fn age_secs(self) -> u64 {
+        match self {
+            Self::Aged => 6,
+            _ => 0,
+        }
     }
 
     /// Whether the body belongs to who asked.

@@ -152,18 +152,21 @@ impl Origin {
 
     /// Whether there is nothing at this object now.
     fn is_gone(&self, object: usize) -> bool {
-        self.kind(object) == Kind::Erring && self.version(object) % 3 == 2
+        self.kind(object) == Kind::Erring && self.version(object) % 2 == 1
     }
 
     /// An error of the origin's own. Those of `erring` name what there is, so that whoever gets one can be told whose it is.
     pub fn error(&mut self, now_ms: u64, date: &str, request: &Headers, status: u16) -> Response {
         let path = request.text(":path").unwrap_or_default();
         let object = self.object_of(&path).filter(|object| self.kind(*object) == Kind::Erring);
-        let response = Response::new(status).header("date", date).header("content-type", "text/plain");
+        let mut response = Response::new(status).header("date", date).header("content-type", "text/plain");
         let Some(object) = object else { return response.body("out of order") };
         let of = self.represented(object, "", "");
         let body = of.body(self.kind(object).body_bytes());
         self.contacts.push(Contact { of, at_ms: now_ms, error: status });
+        if let Some(value) = self.kind(object).cache_control() {
+            response = response.header("cache-control", value);
+        }
         response.body(body)
     }
 
@@ -215,7 +218,12 @@ impl Origin {
         };
         let of = self.represented(object, user, &text("accept-language"));
         let fields = |status: u16| {
-            let mut response = Response::new(status).header("date", date).header("content-type", "text/plain");
+            let mut response = Response::new(status).header("content-type", "text/plain");
+            // A `Date` would tell how old it is, too.
+            response = match kind.age_secs() {
+                0 => response.header("date", date),
+                secs => response.header("age", secs.to_string()),
+            };
             if let Some(value) = kind.cache_control() {
                 response = response.header("cache-control", value);
             }
@@ -234,7 +242,8 @@ impl Origin {
             let response = self.error(now_ms, date, request, 404);
             return Answer { response, of: Some(of), changed: false };
         }
-        self.contacts.push(Contact { of: of.clone(), at_ms: now_ms, error: 0 });
+        let at_ms = now_ms.saturating_sub(kind.age_secs() * 1_000);
+        self.contacts.push(Contact { of: of.clone(), at_ms, error: 0 });
         let matches = request.all("if-none-match").iter().any(|list| list.split(", ").any(|etag| etag == of.etag()));
         let response = if kind.has_etag() && matches {
             fields(304)

@@ -184,6 +184,11 @@ impl Teller<'_> {
                         _ => Pushing::Version(self.d.index(VARIATIONS_COUNT)),
                     };
                     self.at(at, Step::Policy(to));
+                    if self.d.per_mille(400) {
+                        let written = at - self.d.between(100, 450);
+                        self.write(written);
+                        self.ask(at - 60, false);
+                    }
                     self.asks(at, at + 4_500, 500);
                     at += 2_500;
                 }
@@ -205,11 +210,12 @@ impl Teller<'_> {
                 }
             }
             Story::OriginLost => {
-                let for_ms = self.d.between(300, 2_500);
+                let longest = self.d.pick(&[2_500, 2_500, 9_000]);
+                let for_ms = self.d.between(300, longest);
                 self.asks(begin, begin + 400, 200);
                 let down = begin + self.d.between(500, 3_500);
                 self.at(down, Step::OriginDown { for_ms });
-                self.asks(down, down + for_ms + 2_500, 150);
+                self.asks(down, down + for_ms + 2_500, 150 + for_ms / 30);
             }
             Story::Slow => {
                 for _ in 0..self.d.between(1, 3) {
