@@ -1,7 +1,9 @@
 //! The clients: they ask, may go away, and remember what they got.
 
 use super::books::{Seen, Who};
+use super::export::Said;
 use super::plan::{Ask, What};
+use super::upstream::fields;
 use super::world::{Event, World};
 use crate::cluster::CLUSTER;
 use crate::host::{ClientView, Outcome, StreamId};
@@ -35,6 +37,18 @@ impl World {
         let known = self.known_etags.get(&(ask.user, ask.object)).filter(|_| ask.what == What::IfNoneMatch).cloned();
         let request = self.books.origin.request(&ask, known.as_deref());
         let number = self.next_client;
+        let at_ms = self.now_ms;
+        self.say(|| {
+            let text = |name: &str| request.headers.text(name).unwrap_or_default();
+            Said::Asked(
+                at_ms,
+                number,
+                text(":method"),
+                text(":path"),
+                fields(&request.headers),
+                !request.body.is_empty(),
+            )
+        });
         self.next_client += 1;
         self.note(|| format!("#{number} asks {ask:?}"));
         let Some(envoy) = self.fleet.envoys.get_mut(ask.envoy) else { return };
@@ -70,6 +84,8 @@ impl World {
     pub(super) fn leaves(&mut self, number: usize) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         client.left = true;
+        let at_ms = self.now_ms;
+        self.report.said.extend(self.tell.then_some(Said::Left(at_ms, number)));
         let (who, stream) = (client.who, client.stream);
         if let Some(envoy) = self.fleet.envoys.get_mut(who.envoy).filter(|envoy| envoy.life == who.life) {
             envoy.host.client_gone(stream);
@@ -121,7 +137,14 @@ impl World {
                 self.known_etags.insert((seen.ask.user, seen.ask.object), etag);
             }
             let verdict = self.oracles.seen(&seen, &self.books);
+            let is_first = verdict.is_err() && self.report.violation.is_none();
             self.judge(verdict);
+            if is_first {
+                if let Some(violation) = &mut self.report.violation {
+                    violation.client = Some(number);
+                }
+                self.would_say(&seen.ask);
+            }
         }
     }
 }

@@ -8,12 +8,13 @@
 //! simulated. `oracles/` say what must never be seen; they know the RFCs and the promises of ARCHITECTURE.md, not core's functions.
 //!
 //! Map: `options`, `plan`, `stories` (what a seed draws), `catalog`, `origin` (what is cached), `nodes`, `fleet` (who caches), `world` (the loop, with
-//! `wires`, `rerouted`, `upstream` and `clients`), `books` (what oracles may know), `shrink` (the smallest plan that still fails).
+//! `wires`, `rerouted`, `upstream` and `clients`), `books` (what oracles may know), `shrink` (the smallest plan that still fails), `export` (a plan as a scenario).
 
 mod books;
 mod catalog;
 mod clients;
 mod dice;
+mod export;
 mod fleet;
 mod nodes;
 mod options;
@@ -27,6 +28,7 @@ mod upstream;
 mod wires;
 mod world;
 
+pub use export::scenario;
 pub use options::Options;
 pub use plan::{Plan, Step};
 pub use shrink::shrink;

@@ -2,8 +2,9 @@
 
 use super::books::Who;
 use super::clients::Client;
+use super::export::{Deed, Said};
 use super::fleet::BASE_MS;
-use super::plan::What;
+use super::plan::{Ask, What};
 use super::world::{Event, World};
 use crate::cluster::CLUSTER;
 use crate::host::{Call, CallId, Headers, Response, StreamId, UpstreamFailure};
@@ -111,6 +112,7 @@ impl World {
 
     pub(super) fn at_origin(&mut self, exchanged: Exchanged) {
         if self.origin_down > 0 {
+            self.say_origin(&exchanged.request, || Deed::Refused);
             return self.fails(exchanged, UpstreamFailure::ConnectionRefused);
         }
         let (least, most) = self.plan.options.origin_ms;
@@ -118,14 +120,24 @@ impl World {
         let failing = !self.calm && self.dice.per_mille(self.plan.options.origin_fails_per_mille);
         let how = if failing { self.dice.below(6) } else { 6 };
         match how {
-            0 => return self.fails(exchanged, UpstreamFailure::ConnectionRefused),
-            1 => return self.fails(exchanged, UpstreamFailure::ConnectionReset),
+            0 => {
+                self.say_origin(&exchanged.request, || Deed::Refused);
+                return self.fails(exchanged, UpstreamFailure::ConnectionRefused);
+            }
+            1 => {
+                self.say_origin(&exchanged.request, || Deed::Reset);
+                return self.fails(exchanged, UpstreamFailure::ConnectionReset);
+            }
             // Silence: Envoy gives up.
-            2 => return self.note_failure(&exchanged),
+            2 => {
+                self.say_origin(&exchanged.request, || Deed::Silence);
+                return self.note_failure(&exchanged);
+            }
             3 | 4 => {
                 let status = if how == 3 { 500 } else { 503 };
                 let date = self.date();
                 let response = self.books.origin.error(self.now_ms, &date, &exchanged.request, status);
+                self.say_origin(&exchanged.request, || answered(taken, &response, None));
                 self.note_failure(&exchanged);
                 self.after(taken, Event::FromOrigin(exchanged, Delivery::Whole(response)));
                 return;
@@ -155,6 +167,7 @@ impl World {
             self.note_failure(&exchanged);
         }
         let response = answer.response;
+        self.say_origin(&exchanged.request, || answered(taken, &response, breaks.then_some(response.body.len() / 2)));
         let is_call = matches!(exchanged.from, From::Call(_));
         if is_call && breaks {
             return self.after(taken, Event::FromOrigin(exchanged, Delivery::Fails(UpstreamFailure::ConnectionReset)));
@@ -172,6 +185,20 @@ impl World {
         }
         let head = Delivery::Head(response.framed(), pieces, !breaks);
         self.after(taken, Event::FromOrigin(exchanged, head));
+    }
+
+    /// What the origin would say to a plain request now: for a scenario, whose origin says it to whoever should have asked.
+    pub(super) fn would_say(&mut self, ask: &Ask) {
+        let plain = Ask { what: if ask.what == What::Head { What::Head } else { What::Get }, ..ask.clone() };
+        let request = self.books.origin.request(&plain, None).headers;
+        let date = self.date();
+        let answer = self.books.origin.answer(self.now_ms, &date, &request);
+        self.say_origin(&request, || answered(0, &answer.response, None));
+    }
+
+    fn say_origin(&mut self, request: &Headers, deed: impl FnOnce() -> Deed) {
+        let text = |name: &str| request.text(name).unwrap_or_default();
+        self.say(|| Said::Origin(text(":method"), text(":path"), deed()));
     }
 
     fn date(&self) -> String {
@@ -266,4 +293,15 @@ impl World {
             self.after(after, Event::FromOrigin(exchanged, Delivery::Piece(pieces, ends)));
         }
     }
+}
+
+fn answered(after_ms: u64, response: &Response, cut: Option<usize>) -> Deed {
+    let (status, body) = (response.status(), response.body.clone());
+    Deed::Answered { after_ms, status, fields: fields(&response.headers), body, cut }
+}
+
+/// Fields without those that are none.
+pub(super) fn fields(headers: &Headers) -> Vec<(String, String)> {
+    let plain = headers.iter().filter(|(name, _)| !name.starts_with(':'));
+    plain.map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned())).collect()
 }

@@ -9,6 +9,7 @@ use larder_node::policies::Change;
 use super::books::{Books, Who};
 use super::clients::Client;
 use super::dice::Dice;
+use super::export::Said;
 use super::fleet::Fleet;
 use super::nodes::{Nodes, Ticket};
 use super::oracles::Oracles;
@@ -26,6 +27,8 @@ pub struct Violation {
     pub why: String,
     /// When it was seen.
     pub at_ms: u64,
+    /// Whose answer it is about, where it is about one.
+    pub client: Option<usize>,
 }
 
 /// A run's end.
@@ -49,6 +52,8 @@ pub struct Report {
     pub vms: usize,
     /// What was done and seen, in order.
     pub trace: Vec<String>,
+    /// The same, for a scenario.
+    pub(super) said: Vec<Said>,
 }
 
 /// What happens at a time.
@@ -217,12 +222,19 @@ impl World {
         }
     }
 
+    /// Notes what clients and the origin did.
+    pub(super) fn say(&mut self, said: impl FnOnce() -> Said) {
+        if self.tell {
+            self.report.said.push(said());
+        }
+    }
+
     /// Notes what must not be.
     pub(super) fn judge(&mut self, verdict: Result<(), (&'static str, String)>) {
         if let (Err((oracle, why)), None) = (verdict, &self.report.violation) {
             let at_ms = self.now_ms;
             self.note(|| format!("VIOLATION {oracle}: {why}"));
-            self.report.violation = Some(Violation { oracle, why, at_ms });
+            self.report.violation = Some(Violation { oracle, why, at_ms, client: None });
         }
     }
 
