@@ -122,7 +122,7 @@ impl Kind {
             Self::NaiveAuthorization | Self::NaiveCookie => Some("max-age=60"),
             Self::Fixed | Self::KeyedByUser => None,
             Self::Private => Some("private, max-age=60"),
-            Self::NoStore => Some("no-store"),
+            Self::NoStore => Some("no-store, max-age=60"),
             Self::NoCache => Some("no-cache, max-age=60"),
             Self::MustRevalidate => Some("max-age=2, must-revalidate, stale-if-error=60"),
             Self::WhileRevalidate => Some("max-age=2, stale-while-revalidate=4"),
@@ -147,6 +147,7 @@ impl Kind {
             Self::IfError => Some(Lifetime { fresh: SHORT, while_revalidate: 0, if_error: WINDOW }),
             Self::Ahead => fresh(2 * SHORT),
             Self::Aged => fresh(10_000),
+            Self::NoStore if variation_of(variation).overrides => fresh(LONG),
             Self::Private | Self::NoStore => None,
             // Responses to requests without identity may be shared with such requests (for `sets-cookie`: with nobody).
             Self::NaiveAuthorization | Self::NaiveCookie => fresh(LONG),
@@ -209,6 +210,7 @@ impl Kind {
                 r#", "ttl": "60s", "key": { "user": ["authorization"] }"#.to_owned()
             }
             Self::KeyedByUser => r#", "ttl": "60s""#.to_owned(),
+            Self::NoStore if variation.overrides => r#", "ttl": "60s", "override": "unsafe""#.to_owned(),
             Self::NaiveCookie => r#", "identity": { "session_cookies": ["session"] }"#.to_owned(),
             Self::Ahead => variation.ahead.map(|ahead| format!(r#", "refresh_ahead": {ahead}"#)).unwrap_or_default(),
             Self::Erring => {
@@ -236,6 +238,8 @@ pub struct Variation {
     plain_secs: Option<u64>,
     /// `keyed-by-user` is keyed by user.
     pub keys_users: bool,
+    /// `no-store` is kept against the origin's word.
+    overrides: bool,
     /// `refresh_ahead` of `ahead`.
     ahead: Option<&'static str>,
     /// `status_ttl` of `erring`.
@@ -249,6 +253,7 @@ const VARIATIONS: [Variation; 4] = [
         browser_secs: 100,
         plain_secs: None,
         keys_users: true,
+        overrides: false,
         ahead: Some(r#"{ "within": "2s", "hits": 2 }"#),
         status_secs: &[(404, 3), (503, 2)],
     },
@@ -257,6 +262,7 @@ const VARIATIONS: [Variation; 4] = [
         browser_secs: 101,
         plain_secs: None,
         keys_users: true,
+        overrides: true,
         ahead: Some(r#"{ "within": "50%", "hits": 1 }"#),
         status_secs: &[(404, 1)],
     },
@@ -265,6 +271,7 @@ const VARIATIONS: [Variation; 4] = [
         browser_secs: 102,
         plain_secs: Some(2),
         keys_users: false,
+        overrides: false,
         ahead: None,
         status_secs: &[(404, 3), (503, 2)],
     },
@@ -273,6 +280,7 @@ const VARIATIONS: [Variation; 4] = [
         browser_secs: 103,
         plain_secs: Some(20),
         keys_users: true,
+        overrides: false,
         ahead: None,
         status_secs: &[(503, 4)],
     },

@@ -47,7 +47,7 @@ impl Story {
     const fn kinds(self) -> &'static [Kind] {
         match self {
             Self::Deaf | Self::NodeLost => &[Kind::Plain, Kind::Fixed, Kind::Public, Kind::Large, Kind::Varies],
-            Self::Pushed => &[Kind::Fixed, Kind::Plain, Kind::KeyedByUser, Kind::Erring],
+            Self::Pushed => &[Kind::Fixed, Kind::Plain, Kind::KeyedByUser, Kind::Erring, Kind::NoStore],
             Self::Often => &[Kind::Ahead, Kind::WhileRevalidate],
             Self::OriginLost => &[Kind::Erring, Kind::IfError, Kind::MustRevalidate],
             Self::Trapped | Self::Slow => &[],
