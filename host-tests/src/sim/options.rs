@@ -106,7 +106,7 @@ impl Options {
         // Policies that are changed on their way are policies: nothing can be said of what they do.
         let stories: Vec<Story> = stories.into_iter().filter(|story| lies == 0 || *story != Story::Pushed).collect();
         let traps = if stormy && m.per_mille(250) { m.between(1, 3) as usize } else { 0 };
-        let is_trapped = traps > 0 || stories.contains(&Story::Trapped);
+        let is_trapped = traps > 0 || stories.iter().any(|story| matches!(story, Story::Trapped | Story::Deaf));
         Self {
             envoys,
             workers: d.pick(&[1, 1, 2]),

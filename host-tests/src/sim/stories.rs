@@ -155,7 +155,11 @@ impl Teller<'_> {
                 for node in 0..self.options.nodes {
                     self.at(begin + 700, Step::Partition { envoy, node, for_ms });
                 }
-                let written = begin + 700 + self.d.between(50, 800);
+                // A fresh VM has never heard of the log, and cannot.
+                if self.d.per_mille(400) {
+                    self.at(begin + 750, Step::Trap { envoy, worker });
+                }
+                let written = begin + 700 + self.d.between(50, 2_000);
                 self.write(written);
                 self.asks(begin + 800, begin + 700 + for_ms + 1_500, 500);
             }
@@ -196,6 +200,11 @@ impl Teller<'_> {
             Story::NodeLost => {
                 let node = self.d.index(self.options.nodes);
                 let for_ms = self.d.pick(&[300, 1_500, 5_000]);
+                // The log that is lost was further than the one that comes.
+                for _ in 0..self.d.below(4) {
+                    let (at, object) = (begin.saturating_sub(40), self.d.index(self.options.objects.len()));
+                    self.at(at, Step::Write { object, purge: Purging::Url, soft: false });
+                }
                 self.asks(begin, begin + 600, 200);
                 self.at(begin + 700, Step::NodeDown { node, for_ms });
                 let written = begin + 700 + self.d.between(0, for_ms + 500);
