@@ -13,7 +13,7 @@ use super::{Asked, Exchange, Fetch, State};
 use crate::cluster::{MARKER, SERVE};
 use crate::edge::MARK;
 use crate::field::hop;
-use crate::fields::{ResponseHead, Source};
+use crate::fields::{Failure, ResponseHead, Source};
 use crate::flights::Part;
 use crate::tally::{Count, Outcome};
 use crate::time::Timestamp;
@@ -116,6 +116,10 @@ impl Exchange {
         let Answer::Response(mut head, body) = answer else { return None };
         hop::strip_hop_by_hop(&mut head.fields);
         head.ends = body.is_empty();
+        // To a call, Envoy's own failure reads like the origin's: neither is kept.
+        if head.status >= 500 {
+            head.source = Source::Failure(Failure::Other);
+        }
         worker.tally.add(fallback.fetch.asked.rules.index, Count::BytesFromOrigin, body.len() as u64);
         let source = head.clone();
         let verdict = self.fetched(now, fallback.fetch, head, worker, out);
