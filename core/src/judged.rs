@@ -44,8 +44,10 @@ impl Judged {
     pub fn new(rules: &Rules, revision: u64, covers: &[String], entry: &Entry) -> Self {
         let facts = entry.facts();
         let directives = CacheControl::of_response(&facts.fields, &rules.targeted);
-        let lifetime =
-            lifetime::of(rules, facts.status, &directives, &facts.fields, &facts.times).map(|lifetime| Lifetime {
+        let is_kept = store::is_still_storable(rules, &directives, facts.identified);
+        let lifetime = lifetime::of(rules, facts.status, &directives, &facts.fields, &facts.times)
+            .filter(|_| is_kept)
+            .map(|lifetime| Lifetime {
                 fresh_for: lifetime::jittered(
                     lifetime.fresh_for,
                     rules.jitter_percent,
@@ -119,4 +121,48 @@ pub(crate) fn spread(url: &str, stored: Timestamp) -> u64 {
 /// (CORS fields, `last-modified`, extensions) goes along: a client's cache updates its copy with it (RFC 9111 3.2).
 fn is_in_304(name: &str) -> bool {
     !matches!(name, "content-type" | "content-encoding" | "content-language" | "content-range")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::age::Times;
+    use crate::decide::vary::VaryKey;
+    use crate::entry::Facts;
+    use crate::purge::Position;
+    use crate::testing::{fields, rules};
+    use crate::time::Seconds;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn is_usable(settings: &str, directives: &str, identified: bool) -> bool {
+        let sent = Timestamp::from_secs(100);
+        let entry = Entry::new(Facts {
+            url: "http://h/a".into(),
+            status: 200,
+            fields: fields(&[("cache-control", directives)]),
+            body: "x".into(),
+            times: Times { request: sent, response: sent, date: None, age: Seconds::ZERO },
+            vary: VaryKey::default(),
+            tags: vec![],
+            position: Position::default(),
+            made_etag: false,
+            identified,
+            personal: false,
+        });
+        Judged::new(&rules(settings), 1, &[], &entry).lifetime.is_some()
+    }
+
+    #[test]
+    fn what_a_policy_let_in_against_the_origins_word_goes_with_it() {
+        let (lax, strict) = (r#""ttl":"60s","override":"unsafe""#, r#""ttl":"60s""#);
+        for (directives, identified) in [("private, max-age=60", false), ("no-store", false), ("max-age=60", true)] {
+            assert!(is_usable(lax, directives, identified), "{directives}");
+            assert!(!is_usable(strict, directives, identified), "{directives}");
+        }
+        for (directives, identified) in [("max-age=60", false), ("public", true), ("no-store, must-understand", false)]
+        {
+            assert!(is_usable(strict, directives, identified), "{directives}");
+        }
+    }
 }

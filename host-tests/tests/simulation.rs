@@ -29,15 +29,20 @@ fn a_seed_is_the_same_world_every_time() {
 #[test]
 fn some_worlds_hold_what_is_promised() {
     let (mut answered, mut hits, mut messages) = (0, 0, 0);
+    let (mut rerouted, mut policed, mut vms) = (0, 0, 0);
     for seed in 1..=60 {
         let report = ran(&Plan::draw(seed), false);
         assert_eq!(report.violation, None, "seed {seed}: larder-sim --seed {seed} tells more");
         answered += report.answered;
         hits += report.hits;
         messages += report.messages;
+        rerouted += report.rerouted;
+        policed += report.policed;
+        vms += report.vms;
     }
     // A world in which nothing is cached, or nobody asks a node, proves nothing.
     assert!(answered > 3_000 && hits > 800 && messages > 5_000, "{answered} {hits} {messages}");
+    assert!(rerouted > 50 && policed > 200 && vms > 10, "{rerouted} {policed} {vms}");
 }
 
 #[test]

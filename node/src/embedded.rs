@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hyper::{Request, Response};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::analytics::Targets;
 use crate::clock::{Clock, SystemClock};
 use crate::data::messages::{self, Kind};
+use crate::data::serving;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::policies::PolicyStore;
@@ -70,6 +72,14 @@ impl Embedded {
         let admission = self.shared.requests.try_acquire().ok()?;
         let answer = messages::perform(&self.shared, Kind::of(path)?, message, admission).await;
         answer.ok().map(crate::data::Pieces::joined)
+    }
+
+    /// Answers a request that Envoy would send on to be served from the store: it names what it wants in `x-larder-serve`. `None` where
+    /// the node turns it away.
+    pub async fn serve<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
+        let _admission = self.shared.requests.try_acquire().ok()?;
+        let answer = serving::serve(&self.shared, request).await;
+        answer.ok().map(|answer| answer.map(crate::data::Pieces::joined))
     }
 
     /// Ends in good order. Says what was not written.

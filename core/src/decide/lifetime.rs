@@ -28,6 +28,10 @@ pub struct Lifetime {
 /// The lifetime of a response; `None` where the policy says that it is not to be stored.
 pub fn of(rules: &Rules, status: u16, directives: &CacheControl, fields: &Fields, times: &Times) -> Option<Lifetime> {
     let named = rules.status_ttl.iter().find(|(pattern, _)| pattern.matches(status)).map(|(_, ttl)| *ttl);
+    // What another policy has kept of errors is nothing to one that does not name them.
+    if status >= 400 && named.is_none() {
+        return None;
+    }
     let ttl = named.unwrap_or(rules.ttl);
     let explicit = freshness::explicit_lifetime(directives, fields, times).map(|(lifetime, _)| lifetime);
     // The policy counts from the moment of reception; in terms of age that is the age a response came with, and more.
@@ -126,6 +130,8 @@ mod tests {
             assert_eq!(got, Some(want), "{settings} {status} {directives}");
         }
         assert_eq!(check(r#""ttl":"60s","status_ttl":{"404":"never"}"#, 404, "x", 0), None);
+        // Whatever the origin says: one that an earlier policy named may be stored.
+        assert_eq!(check(r#""ttl":"respect","status_ttl":{"404":"7s"}"#, 410, "max-age=60", 0), None);
     }
 
     #[test]

@@ -244,6 +244,13 @@ fn identity_allows(c: &Candidate<'_>) -> Result<(), NotStored> {
     }
 }
 
+/// Whether these rules would have stored what another policy has, as far as an entry still tells: what was let in against the origin's word
+/// goes with the policy that let it in. `identified`: its request carried identity outside the key.
+pub fn is_still_storable(rules: &Rules, directives: &CacheControl, identified: bool) -> bool {
+    let refused = (directives.no_store && !directives.must_understand) || directives.private;
+    rules.override_unsafe || !(refused || identified && !is_shareable(directives))
+}
+
 /// Whether a response says that it may be shared though its request carried identity.
 pub fn is_shareable(directives: &CacheControl) -> bool {
     directives.public || directives.must_revalidate || directives.s_maxage.is_some()

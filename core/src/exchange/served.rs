@@ -19,7 +19,7 @@ use crate::decide::{age, lifetime, store};
 use crate::edge::MARK;
 use crate::field::cache_control::CacheControl;
 use crate::field::hop;
-use crate::fields::{ResponseHead, Source};
+use crate::fields::{Failure, ResponseHead, Source};
 use crate::flights::Part;
 use crate::purge::Covered;
 use crate::tally::{Count, Outcome};
@@ -155,6 +155,10 @@ impl Exchange {
         let Answer::Response(mut head, body) = answer else { return None };
         hop::strip_hop_by_hop(&mut head.fields);
         head.ends = body.is_empty();
+        // To a call, Envoy's own failure reads like the origin's: neither is kept.
+        if head.status >= 500 {
+            head.source = Source::Failure(Failure::Other);
+        }
         worker.tally.add(fallback.fetch.asked.rules.index, Count::BytesFromOrigin, body.len() as u64);
         let source = head.clone();
         let verdict = self.fetched(now, fallback.fetch, head, worker, out);

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use larder_host_tests::envoy::module_path;
 use larder_host_tests::host::Plugin;
-use larder_host_tests::sim::{Plan, Report, run, shrink};
+use larder_host_tests::scenario::{Wasmtime, run_file};
+use larder_host_tests::sim::{Plan, Report, Violation, run, scenario, shrink};
 
 /// Run Envoys, nodes, an origin and clients on one simulated clock, and hold what clients see against the RFCs
 #[derive(Debug, Parser)]
@@ -56,6 +57,9 @@ struct Sums {
     hits: AtomicU64,
     origin: AtomicU64,
     messages: AtomicU64,
+    rerouted: AtomicU64,
+    policed: AtomicU64,
+    vms: AtomicU64,
 }
 
 fn main() -> ExitCode {
@@ -165,8 +169,34 @@ fn show(options: &Options, plugin: &Plugin, plan: &Plan) -> Result<ExitCode, Str
     let written = serde_json::to_string_pretty(&plan).map_err(|error| error.to_string())?;
     std::fs::create_dir_all(&options.keep).map_err(|error| error.to_string())?;
     std::fs::write(&file, written).map_err(|error| error.to_string())?;
+    match as_scenario(options, plugin, &plan, &violation)? {
+        Ok(file) => println!("as a scenario: {}", file.display()),
+        Err(why) => println!("{why}"),
+    }
     println!("{} steps are left; again: larder-sim --plan {}", plan.steps.len(), file.display());
     Ok(ExitCode::FAILURE)
+}
+
+/// Writes a failing plan as a scenario, where it is one and fails in this module as it should; else says why not.
+fn as_scenario(
+    options: &Options,
+    plugin: &Plugin,
+    plan: &Plan,
+    violation: &Violation,
+) -> Result<Result<PathBuf, String>, String> {
+    let text = match scenario(plugin, plan, violation).map_err(|error| error.to_string())? {
+        Ok(text) => text,
+        Err(why) => return Ok(Err(why)),
+    };
+    let file = options.keep.join(format!("{}-{}.scn", violation.oracle, plan.seed));
+    std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut wasmtime = Wasmtime::new(&module_path()).map_err(|error| error.to_string())?;
+    let report = run_file(&file, &mut wasmtime).map_err(|error| error.to_string())?;
+    if report.is_good() {
+        let why = "no scenario: written as one it holds, so it needs the times that messages take in the simulation";
+        return Ok(Err(format!("{why} ({})", file.display())));
+    }
+    Ok(Ok(file))
 }
 
 fn tell(report: &Report) {
@@ -189,24 +219,30 @@ impl Sums {
         self.hits.fetch_add(report.hits as u64, Ordering::Relaxed);
         self.origin.fetch_add(report.origin_requests as u64, Ordering::Relaxed);
         self.messages.fetch_add(report.messages as u64, Ordering::Relaxed);
+        self.rerouted.fetch_add(report.rerouted as u64, Ordering::Relaxed);
+        self.policed.fetch_add(report.policed as u64, Ordering::Relaxed);
+        self.vms.fetch_add(report.vms as u64, Ordering::Relaxed);
     }
 
     fn tell(&self, options: &Options, took: Duration) {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
         let [seeds, answered, hits, origin, messages] =
             [&self.seeds, &self.answered, &self.hits, &self.origin, &self.messages].map(read);
+        let [rerouted, policed, vms] = [&self.rerouted, &self.policed, &self.vms].map(read);
         if options.json {
             println!(
                 "{}",
                 serde_json::json!({
                     "seeds": seeds, "first": options.first, "answered": answered, "hits": hits,
-                    "origin_requests": origin, "messages": messages, "seconds": took.as_secs_f64()
+                    "origin_requests": origin, "messages": messages, "rerouted": rerouted,
+                    "under_pushed_policies": policed, "fresh_vms": vms, "seconds": took.as_secs_f64()
                 })
             );
         } else {
             println!(
                 "{seeds} seeds from {} in {:.1} s: {answered} requests answered, {hits} of them without the origin, \
-                 {origin} requests at the origin, {messages} messages to nodes",
+                 {origin} requests at the origin, {messages} messages to nodes, {rerouted} requests to be served by nodes, {policed} requests \
+                 under policies that were pushed, {vms} VMs in the place of others",
                 options.first,
                 took.as_secs_f64()
             );

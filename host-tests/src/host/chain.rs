@@ -11,7 +11,7 @@ use super::message::{Headers, status_of};
 use super::observe::{Outcome, UpstreamRequest};
 use super::stream::{Direction, Half, Iteration, Stream};
 use super::vm::Vm;
-use super::world::{StreamId, StreamRecord};
+use super::world::{StreamId, StreamRecord, World};
 
 /// What a filter callback decided.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -423,10 +423,11 @@ impl Vm {
         let id = stream.id;
         let world = self.store.data().world.clone();
         let mut world = world.borrow_mut();
-        let (config, now) = (world.config.clone(), world.now);
-        if let Some(record) = world.streams.get_mut(&id) {
+        let now = world.now;
+        let World { config, streams, .. } = &mut *world;
+        if let Some(record) = streams.get_mut(&id) {
             record.response_code = Some(status_of(&headers));
-            let wire = codec::client_headers(&headers, end, &record.method, record.protocol, &config, now);
+            let wire = codec::client_headers(&headers, end, &record.method, record.protocol, config, now);
             record.client.headers = Some(wire);
         }
         drop(world);

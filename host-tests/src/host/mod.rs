@@ -53,7 +53,7 @@ use std::rc::Rc;
 pub use calls::{Call, CallId};
 pub use config::{Config, FailurePolicy, LogLevel, Route};
 pub use message::{Headers, Protocol, Request, Response};
-pub use observe::{ClientView, LogLine, Outcome, Trap, UpstreamFailure, UpstreamRequest};
+pub use observe::{ClientView, KILLED, LogLine, Outcome, Trap, UpstreamFailure, UpstreamRequest};
 pub use plugin::{HostError, Plugin};
 pub use trace::CallbackRecord;
 pub use world::StreamId;
@@ -324,6 +324,19 @@ impl Host {
             }
             Err(_) => false,
         }
+    }
+
+    /// A worker's VM dies between two callbacks, as it does where another request makes it trap: streams that wait hang until they are idle
+    /// for too long, those that flow are cut, and the next request gets what the failure policy says.
+    pub fn trap(&mut self, worker: usize) {
+        if let Some(vm) = self.workers.get_mut(worker).and_then(|worker| worker.vms.last_mut()) {
+            vm.die(Trap { worker, callback: KILLED, message: "by the test".to_owned() });
+        }
+    }
+
+    /// How many VMs a worker had before the one that it has.
+    pub fn generation(&self, worker: usize) -> usize {
+        self.workers.get(worker).map_or(0, |worker| worker.vms.len().saturating_sub(1))
     }
 
     /// Runs something for a stream that did not end, then what it posted.

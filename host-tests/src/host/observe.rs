@@ -106,6 +106,9 @@ pub struct LogLine {
     pub message: String,
 }
 
+/// The callback of a [`Trap`] that the test itself has sprung.
+pub const KILLED: &str = "none";
+
 /// A VM that died: a panic, an allocation beyond the limit.
 #[derive(Clone, Debug)]
 pub struct Trap {

@@ -21,12 +21,9 @@ impl Host {
     pub fn upstream_requests(&self) -> Vec<StreamId> {
         let world = self.world.borrow();
         let waiting = |upstream: &UpstreamRequest| !upstream.answered && !upstream.reset;
-        world
-            .streams
-            .iter()
-            .filter(|(_, record)| record.upstream.as_ref().is_some_and(waiting))
-            .map(|(id, _)| *id)
-            .collect()
+        // What has ended waits for nothing.
+        let live = world.live.iter().filter_map(|id| Some((id, world.streams.get(id)?)));
+        live.filter(|(_, record)| record.upstream.as_ref().is_some_and(waiting)).map(|(id, _)| *id).collect()
     }
 
     /// How many requests have reached origins so far.
@@ -153,6 +150,18 @@ impl Host {
     /// Calls that wait for an answer, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         self.world.borrow().calls.values().cloned().collect()
+    }
+
+    /// Those of them that are newer than `last`.
+    pub fn calls_after(&self, last: Option<CallId>) -> Vec<Call> {
+        let from = last.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let world = self.world.borrow();
+        world.calls.range((from, std::ops::Bound::Unbounded)).map(|(_, call)| call.clone()).collect()
+    }
+
+    /// Whether a call waits for its answer.
+    pub fn is_waiting(&self, call: CallId) -> bool {
+        self.world.borrow().calls.contains_key(&call)
     }
 
     /// A called cluster answers. Nothing happens if the call is no longer waited for.

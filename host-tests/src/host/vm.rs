@@ -313,6 +313,19 @@ impl Vm {
         self.drain();
     }
 
+    /// Nothing runs in it from now on, and its calls are answered to nobody.
+    pub fn die(&mut self, why: Trap) {
+        if self.failed {
+            return;
+        }
+        self.failed = true;
+        let state = self.store.data();
+        let (worker, generation) = (state.worker, state.generation);
+        let mut world = state.world.borrow_mut();
+        world.traps.push(why);
+        world.calls.retain(|_, call| (call.worker, call.generation) != (worker, generation));
+    }
+
     /// Calls an export for a context. `None`: there is no such export, the VM is dead, or it died in the call.
     pub fn invoke(&mut self, name: &'static str, context: u32, arguments: &[i32]) -> Option<i32> {
         if self.failed {
@@ -336,17 +349,17 @@ impl Vm {
         let state = self.store.data_mut();
         state.current = 0;
         state.effective = 0;
-        let (worker, generation) = (state.worker, state.generation);
+        let worker = state.worker;
         let mut world = state.world.borrow_mut();
         if let Some(record) = state.record.take() {
             world.trace.push(record);
         }
         if let Err(error) = outcome {
-            self.failed = true;
-            world.traps.push(Trap { worker, callback: name, message: format!("{error:#}") });
-            world.calls.retain(|_, call| (call.worker, call.generation) != (worker, generation));
+            drop(world);
+            self.die(Trap { worker, callback: name, message: format!("{error:#}") });
             return None;
         }
+        drop(world);
         match results.first() {
             Some(Val::I32(result)) => Some(*result),
             _ => Some(0),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use larder_core::purge::Position;
 
+use super::catalog::{VARIATIONS_COUNT, policy};
 use super::options::Options;
 use super::origin::Origin;
 use super::plan::Ask;
@@ -18,6 +19,8 @@ pub struct Who {
     pub life: u32,
     /// Which worker.
     pub worker: usize,
+    /// Its how manieth VM.
+    pub vm: usize,
 }
 
 /// A request and what became of it.
@@ -37,6 +40,12 @@ pub struct Seen {
     pub ended_ms: u64,
     /// What the client had promised of it when it began: no older version of the object.
     pub floor: u64,
+    /// The same of what was made stale: older ones are to be asked for, or used as stale ones are.
+    pub soft_floor: u64,
+    /// The policy that its worker had taken up when it began.
+    pub policy: usize,
+    /// The VM that had it died.
+    pub vm_died: bool,
     /// How far it came.
     pub outcome: Outcome,
     /// The client itself went away.
@@ -61,15 +70,16 @@ impl Seen {
 
     /// In a line.
     pub fn line(&self) -> String {
-        let Who { envoy, life, worker } = self.who;
+        let Who { envoy, life, worker, vm } = self.who;
         format!(
-            "#{} {:?} object {} user {} by {:?} lang {} at envoy {envoy}.{life}/{worker}, {}..{} ms -> {} {:?} [{}] {}",
+            "#{} {:?} object {} user {} by {:?} lang {} at envoy {envoy}.{life}/{worker}.{vm} under {}, {}..{} ms -> {} {:?} [{}] {}",
             self.number,
             self.ask.what,
             self.ask.object,
             self.ask.user,
             self.ask.by,
             self.ask.language,
+            self.policy,
             self.begun_ms,
             self.ended_ms,
             self.status,
@@ -89,6 +99,15 @@ pub struct Purged {
     pub acknowledged_ms: u64,
     /// Of which objects no older version may be used from then on.
     pub floors: Vec<(usize, u64)>,
+    /// They may be used as stale ones are.
+    pub soft: bool,
+}
+
+/// Oldest versions by object.
+#[derive(Clone, Debug)]
+struct Floors {
+    hard: Vec<u64>,
+    soft: Vec<u64>,
 }
 
 /// Everything that is known.
@@ -101,8 +120,16 @@ pub struct Books {
     /// Purges, in the order of their acknowledgement.
     pub purges: Vec<Purged>,
     /// What each worker has heard of: no older versions by object.
-    floors: BTreeMap<Who, Vec<u64>>,
+    floors: BTreeMap<Who, Floors>,
     heard: BTreeMap<Who, Position>,
+    /// The policies there are, by number.
+    texts: Vec<String>,
+    /// Which one each worker was told to run.
+    policies: BTreeMap<Who, usize>,
+    /// What was pushed, when, and has been in force at the nodes since then.
+    pushed: Vec<(u64, usize)>,
+    versions: BTreeMap<u64, usize>,
+    first_heard: BTreeMap<Who, u64>,
     /// When content last changed, by object.
     pub changed_ms: Vec<u64>,
 }
@@ -117,6 +144,11 @@ impl Books {
             purges: Vec::new(),
             floors: BTreeMap::new(),
             heard: BTreeMap::new(),
+            texts: (0..VARIATIONS_COUNT).map(|number| policy(options, number)).collect(),
+            policies: BTreeMap::new(),
+            pushed: Vec::new(),
+            versions: BTreeMap::new(),
+            first_heard: BTreeMap::new(),
             changed_ms: vec![0; objects],
         }
     }
@@ -130,25 +162,30 @@ impl Books {
     }
 
     /// A worker has been told this, by the log or by its own Envoy.
-    pub fn raise(&mut self, who: Who, object: usize, version: u64) {
-        let objects = self.options.objects.len();
-        let floors = self.floors.entry(who).or_insert_with(|| vec![0; objects]);
-        if let Some(floor) = floors.get_mut(object) {
+    pub fn raise(&mut self, who: Who, object: usize, version: u64, soft: bool) {
+        let none = vec![0; self.options.objects.len()];
+        let floors = self.floors.entry(who).or_insert_with(|| Floors { hard: none.clone(), soft: none });
+        if let Some(floor) = if soft { &mut floors.soft } else { &mut floors.hard }.get_mut(object) {
             *floor = (*floor).max(version);
         }
     }
 
     /// A worker has heard the log up to here.
-    pub fn heard(&mut self, who: Who, position: Position) {
+    pub fn heard(&mut self, now_ms: u64, who: Who, position: Position) {
+        self.first_heard.entry(who).or_insert(now_ms);
+        self.take_up(who, position);
+    }
+
+    fn take_up(&mut self, who: Who, position: Position) {
         self.heard.insert(who, position);
-        let floors: Vec<(usize, u64)> = self
+        let floors: Vec<(usize, u64, bool)> = self
             .purges
             .iter()
             .filter(|purge| purge.at.log == position.log && purge.at.sequence <= position.sequence)
-            .flat_map(|purge| purge.floors.iter().copied())
+            .flat_map(|purge| purge.floors.iter().map(|(object, version)| (*object, *version, purge.soft)))
             .collect();
-        for (object, version) in floors {
-            self.raise(who, object, version);
+        for (object, version, soft) in floors {
+            self.raise(who, object, version, soft);
         }
     }
 
@@ -158,12 +195,54 @@ impl Books {
         self.purges.push(purge);
         let there: Vec<(Who, Position)> = self.heard.iter().map(|(who, heard)| (*who, *heard)).collect();
         for (who, heard) in there.into_iter().filter(|(_, heard)| heard.log == position.log) {
-            self.heard(who, heard);
+            self.take_up(who, heard);
         }
     }
 
     /// The oldest version of an object that a request to this worker may be answered with from now on.
     pub fn floor(&self, who: Who, object: usize) -> u64 {
-        self.floors.get(&who).and_then(|floors| floors.get(object)).copied().unwrap_or(0)
+        self.floors.get(&who).and_then(|floors| floors.hard.get(object)).copied().unwrap_or(0)
+    }
+
+    /// The oldest version that it may be answered with as if it were fresh.
+    pub fn soft_floor(&self, who: Who, object: usize) -> u64 {
+        self.floors.get(&who).and_then(|floors| floors.soft.get(object)).copied().unwrap_or(0)
+    }
+
+    /// Another policy is in force at the nodes: the configured one where that is `None`.
+    pub fn put_in_force(&mut self, now_ms: u64, version: Option<u64>) {
+        let number = version.and_then(|version| self.versions.get(&version)).copied().unwrap_or(0);
+        self.pushed.push((now_ms, number));
+    }
+
+    /// The number of the policy that was pushed as this version.
+    pub fn version_is(&mut self, version: u64, number: usize) {
+        self.versions.insert(version, number);
+    }
+
+    /// Which policy was in force at a time, and since when.
+    pub fn in_force(&self, at_ms: u64) -> Option<(u64, usize)> {
+        self.pushed.iter().rev().find(|(since, _)| *since <= at_ms).copied()
+    }
+
+    /// When a worker heard of the cluster first.
+    pub fn heard_since(&self, who: Who) -> Option<u64> {
+        self.first_heard.get(&who).copied()
+    }
+
+    /// The text of a policy.
+    pub fn text(&self, policy: usize) -> &str {
+        self.texts.get(policy).map_or("", String::as_str)
+    }
+
+    /// A worker was told which policy is in force; `None` is the one that it was configured with.
+    pub fn told(&mut self, who: Who, text: Option<&str>) {
+        let policy = text.and_then(|text| self.texts.iter().position(|known| known == text)).unwrap_or(0);
+        self.policies.insert(who, policy);
+    }
+
+    /// The policy that a request to this worker is under from now on.
+    pub fn policy(&self, who: Who) -> usize {
+        self.policies.get(&who).copied().unwrap_or(0)
     }
 }

@@ -7,12 +7,17 @@ use super::catalog::configuration;
 use super::options::Options;
 use crate::cluster::CLUSTER;
 use crate::host::{Config, Host, HostError, LogLevel, Plugin, Route};
+use larder_core::cluster::SERVE;
 
 /// The world's time zero, in milliseconds since 1970.
 pub const BASE_MS: u64 = 1_800_000_000_000;
 
 /// After this long a silent origin is given up.
 const ROUTE_TIMEOUT: Duration = Duration::from_secs(8);
+/// The same of a node that is to serve, as in `envoy/cluster.yaml`.
+const SERVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// More than any request waits that is not forgotten: for another's, and then for the origin.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An Envoy.
 pub struct Envoy {
@@ -55,12 +60,18 @@ impl Fleet {
         let here = (BASE_MS + now_ms).saturating_add_signed(skew);
         let config = Config {
             workers: self.options.workers,
-            routes: vec![Route::new("/", "origin").timeout(ROUTE_TIMEOUT)],
+            routes: vec![
+                Route::new("/", CLUSTER).when_header(SERVE, None).timeout(SERVE_TIMEOUT),
+                Route::new("/", "origin").timeout(ROUTE_TIMEOUT),
+            ],
+            stream_idle_timeout: IDLE_TIMEOUT,
+            // So that a VM's death can be at any time.
+            reload_backoff: Duration::ZERO,
             clusters: vec![CLUSTER.to_owned(), "origin".to_owned()],
             start_unix_seconds: here / 1000,
             buffer_limit_bytes: 2 << 20,
             log_level: LogLevel::Warn,
-            ..Config::new(configuration(&self.options, "sim"))
+            ..Config::new(configuration(&self.options))
         };
         let mut host = Host::start(&self.plugin, config)?;
         host.set_wall_clock(UNIX_EPOCH + Duration::from_millis(here));
@@ -84,13 +95,15 @@ impl Fleet {
     /// # Errors
     /// As [`Fleet::start`].
     pub fn reload(&mut self, envoy: usize) -> Result<(), HostError> {
-        let configuration = configuration(&self.options, "sim");
+        let configuration = configuration(&self.options);
         self.envoys.get_mut(envoy).map_or(Ok(()), |envoy| envoy.host.reload(&configuration))
     }
 
     /// A worker, as it is now.
     pub fn who(&self, envoy: usize, worker: usize) -> Who {
-        Who { envoy, life: self.envoys.get(envoy).map_or(0, |envoy| envoy.life), worker }
+        let here = self.envoys.get(envoy);
+        let vm = here.map_or(0, |envoy| envoy.host.generation(worker));
+        Who { envoy, life: here.map_or(0, |envoy| envoy.life), worker, vm }
     }
 
     /// How long until something falls due at an Envoy by itself.

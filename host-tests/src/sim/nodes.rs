@@ -13,13 +13,14 @@ use larder_node::Embedded;
 use larder_node::Limits;
 use larder_node::clock::Clock;
 use larder_node::log::{Log, LogId, MemoryLog};
-use larder_node::policies::MemoryPolicies;
+use larder_node::policies::{Change, MemoryPolicies, Outcome, PolicyStore, Record};
 use larder_node::store::Store;
 use larder_node::store::memory::MemoryStore;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::options::Options;
+use super::stories::Story;
 
 /// Names one message to a node.
 pub type Ticket = u64;
@@ -43,8 +44,19 @@ pub struct Nodes {
     policies: Arc<MemoryPolicies>,
     node_bytes: u64,
     next_log: u64,
-    sender: mpsc::UnboundedSender<(Ticket, Option<Bytes>)>,
-    answers: mpsc::UnboundedReceiver<(Ticket, Option<Bytes>)>,
+    sender: mpsc::UnboundedSender<(Ticket, Answer)>,
+    answers: mpsc::UnboundedReceiver<(Ticket, Answer)>,
+    /// Something may go on without time passing.
+    is_stirred: bool,
+}
+
+/// What a node says; `None` is a refusal.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// To a message.
+    Message(Option<Bytes>),
+    /// To a request that it was to serve.
+    Served(Option<http::Response<Bytes>>),
 }
 
 struct One {
@@ -58,6 +70,8 @@ impl std::fmt::Debug for Nodes {
     }
 }
 
+/// The name of the policy.
+const POLICY: &str = "sim";
 /// Purge records kept by a log.
 const KEEP: usize = 4096;
 /// So many times everything that can go on goes on, once nothing was answered any more.
@@ -78,17 +92,19 @@ impl Nodes {
         let clock = Arc::new(SimClock(AtomicU64::new(now_ms)));
         let log = options.shared_log.then(|| Arc::new(MemoryLog::new(LogId(1), KEEP)) as Arc<dyn Log>);
         let store = options.shared_store.then(|| memory(options.node_bytes, &clock));
+        let is_pushed = options.pushes > 0 || options.stories.contains(&Story::Pushed);
         let mut nodes = Self {
             runtime,
             clock,
             nodes: (0..options.nodes).map(|_| None).collect(),
             log,
             store,
-            policies: Arc::new(MemoryPolicies::default()),
+            policies: Arc::new(if is_pushed { MemoryPolicies::shared() } else { MemoryPolicies::default() }),
             node_bytes: options.node_bytes,
             next_log: 2,
             sender,
             answers,
+            is_stirred: true,
         };
         for node in 0..options.nodes {
             nodes.begin(node);
@@ -110,12 +126,14 @@ impl Nodes {
         let limits = Limits { wait_max_ms: 10_000, ..Limits::default() };
         let begun = Embedded::start_with_clock(store, log, policies, limits, self.clock.clone());
         let begun = self.runtime.block_on(begun).expect("a node in memory starts");
+        self.is_stirred = true;
         self.nodes[node] = Some(One { node: Arc::new(begun), asked: JoinSet::new() });
     }
 
     /// Ends a node at once. What it was asked is not answered.
     pub fn end(&mut self, node: usize) {
         let _entered = self.runtime.enter();
+        self.is_stirred = true;
         self.nodes[node] = None;
     }
 
@@ -130,14 +148,47 @@ impl Nodes {
         let (sender, asked, path) = (self.sender.clone(), one.node.clone(), path.to_owned());
         let task = async move {
             let answer = asked.ask(&path, message).await;
-            let _ = sender.send((ticket, answer));
+            let _ = sender.send((ticket, Answer::Message(answer)));
         };
         one.asked.spawn_on(task, self.runtime.handle());
+        self.is_stirred = true;
+    }
+
+    /// A request arrives at a node that is to serve it.
+    pub fn serve(&mut self, node: usize, ticket: Ticket, request: http::Request<()>) {
+        let Some(Some(one)) = self.nodes.get_mut(node) else { return };
+        let (sender, asked) = (self.sender.clone(), one.node.clone());
+        let task = async move {
+            let answer = asked.serve(&request).await;
+            let _ = sender.send((ticket, Answer::Served(answer)));
+        };
+        one.asked.spawn_on(task, self.runtime.handle());
+        self.is_stirred = true;
+    }
+
+    /// Somebody changes which policy is in force. Where that cannot be, nothing changes.
+    ///
+    /// # Panics
+    /// If the memory that they are kept in fails.
+    pub fn change_policy(&mut self, change: &Change<'_>) -> Option<Record> {
+        let (policies, now) = (self.policies.clone(), self.clock.now());
+        self.is_stirred = true;
+        self.runtime.block_on(async {
+            let records = policies.records(None).await.expect("records in memory").unwrap_or_default();
+            let record = records.records.get(POLICY);
+            let Ok(Outcome::Next(next)) = Record::change(record, change, None, "sim", now) else { return None };
+            let from = record.map(|record| record.generation);
+            let is_done = policies.replace(POLICY, from, &next).await.expect("a record in memory");
+            is_done.then_some(next.record)
+        })
     }
 
     /// Time passes at the nodes; then whatever can go on goes on. What was answered.
-    pub fn advance(&mut self, by: Duration, now_ms: u64) -> Vec<(Ticket, Option<Bytes>)> {
+    pub fn advance(&mut self, by: Duration, now_ms: u64) -> Vec<(Ticket, Answer)> {
         self.clock.0.store(now_ms, Ordering::SeqCst);
+        if self.nodes.is_empty() || (by == Duration::ZERO && !std::mem::take(&mut self.is_stirred)) {
+            return Vec::new();
+        }
         let mut answered = Vec::new();
         let answers = &mut self.answers;
         self.runtime.block_on(async {

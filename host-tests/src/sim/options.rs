@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::Kind;
 use super::dice::Dice;
+use super::stories::Story;
 
 /// The world's size and temper. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,31 @@ pub struct Options {
     pub poll_ms: u64,
     /// How long requests wait for another's response; 0 is not at all.
     pub collapse_ms: u64,
+    /// Bodies that are longer are fetched from nodes by Envoy itself; `None`: none are.
+    #[serde(default)]
+    pub reroute_above: Option<u64>,
+    /// Of a thousand purges, so many make stale and not gone.
+    #[serde(default)]
+    pub soft_per_mille: u64,
+    /// So much later a slow node's answers come.
+    #[serde(default)]
+    pub slow_ms: u64,
+    /// Policies that are pushed to the cluster, beside those of stories.
+    #[serde(default)]
+    pub pushes: usize,
+    /// Workers' VMs that die, beside those of stories.
+    #[serde(default)]
+    pub traps: usize,
+    /// What happens in a row.
+    #[serde(default)]
+    pub stories: Vec<Story>,
+    /// In the end, each worker is asked for the same twice: caching must work again.
+    #[serde(default = "yes")]
+    pub probed: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Options {
@@ -73,14 +99,22 @@ impl Options {
         let storm = |d: &mut Dice, most: u64| if stormy && d.per_mille(500) { d.between(1, most) } else { 0 };
         let slow_links = stormy && d.per_mille(200);
         let poll_ms = d.pick(&[200, 500, 1000]);
+        let mut more = Dice::of(seed, "more options");
+        let m = &mut more;
+        let lies = if stormy && d.per_mille(250) { d.between(1, 300) } else { 0 };
+        let stories: Vec<Story> = (0..m.pick(&[0, 1, 1, 2])).map(|_| Story::draw(m, nodes)).collect();
+        // Policies that are changed on their way are policies: nothing can be said of what they do.
+        let stories: Vec<Story> = stories.into_iter().filter(|story| lies == 0 || *story != Story::Pushed).collect();
+        let traps = if stormy && m.per_mille(250) { m.between(1, 3) as usize } else { 0 };
+        let is_trapped = traps > 0 || stories.iter().any(|story| matches!(story, Story::Trapped | Story::Deaf));
         Self {
             envoys,
             workers: d.pick(&[1, 1, 2]),
             nodes,
             shared_store,
             shared_log: nodes > 1 || d.per_mille(300),
-            l1_bytes: d.pick(&[0, 20_000, 200_000, 4 << 20, 4 << 20]),
-            node_bytes: d.pick(&[1 << 20, 16 << 20]),
+            l1_bytes: d.pick(&[0, 20_000, 60_000, 200_000, 4 << 20, 4 << 20]),
+            node_bytes: d.pick(&[60_000, 1 << 20, 16 << 20, 16 << 20]),
             length_ms: d.between(4_000, 20_000),
             requests: d.between(20, 160) as usize,
             users: d.between(1, 3) as u8,
@@ -91,7 +125,7 @@ impl Options {
             lost_per_mille: storm(d, 200),
             twice_per_mille: storm(d, 200),
             origin_fails_per_mille: storm(d, 250),
-            lies_per_mille: if stormy && d.per_mille(250) { d.between(1, 300) } else { 0 },
+            lies_per_mille: lies,
             skew_ms: (0..envoys)
                 .map(|_| if stormy && d.per_mille(200) { d.between(0, 4_000) as i64 - 2_000 } else { 0 })
                 .collect(),
@@ -101,6 +135,14 @@ impl Options {
             purge_lag_max_ms: poll_ms + d.pick(&[300, 1_000, 4_000]),
             poll_ms,
             collapse_ms: d.pick(&[0, 1_000, 5_000, 5_000]),
+            reroute_above: if nodes > 0 { m.pick(&[None, None, Some(300), Some(64 << 10)]) } else { None },
+            soft_per_mille: m.pick(&[0, 0, 300, 1_000]),
+            slow_ms: m.between(100, 1_500),
+            pushes: if nodes > 0 && lies == 0 && m.per_mille(300) { m.between(1, 4) as usize } else { 0 },
+            traps,
+            stories,
+            // It takes most of the time of a run. What hangs in a dead VM has to come to its end.
+            probed: is_trapped || m.per_mille(300),
         }
     }
 
@@ -109,6 +151,8 @@ impl Options {
         self.lost_per_mille == 0
             && self.lies_per_mille == 0
             && self.faults == 0
+            && self.traps == 0
+            && self.stories.iter().all(|story| story.is_quiet())
             && self.link_ms.1 * 2 < self.lookup_timeout_ms
     }
 

@@ -25,6 +25,8 @@ pub struct Contact {
     pub of: Representation,
     /// When it was given or confirmed.
     pub at_ms: u64,
+    /// Where it was an error, which; else 0.
+    pub error: u16,
 }
 
 /// What the origin answers, and whether all of it gets through.
@@ -142,9 +144,30 @@ impl Origin {
         self.version(object)
     }
 
-    /// The latest contact about a representation until this time.
-    pub fn last_contact(&self, of: &Representation, until_ms: u64) -> Option<u64> {
-        self.contacts.iter().rev().find(|contact| contact.at_ms <= until_ms && contact.of == *of).map(|c| c.at_ms)
+    /// The latest contact about a representation until this time, where it was this error, or none.
+    pub fn last_contact(&self, of: &Representation, error: u16, until_ms: u64) -> Option<u64> {
+        let is_it = |contact: &&Contact| contact.at_ms <= until_ms && contact.error == error && contact.of == *of;
+        self.contacts.iter().rev().find(is_it).map(|contact| contact.at_ms)
+    }
+
+    /// Whether there is nothing at this object now.
+    fn is_gone(&self, object: usize) -> bool {
+        self.kind(object) == Kind::Erring && self.version(object) % 2 == 1
+    }
+
+    /// An error of the origin's own. Those of `erring` name what there is, so that whoever gets one can be told whose it is.
+    pub fn error(&mut self, now_ms: u64, date: &str, request: &Headers, status: u16) -> Response {
+        let path = request.text(":path").unwrap_or_default();
+        let object = self.object_of(&path).filter(|object| self.kind(*object) == Kind::Erring);
+        let mut response = Response::new(status).header("date", date).header("content-type", "text/plain");
+        let Some(object) = object else { return response.body("out of order") };
+        let of = self.represented(object, "", "");
+        let body = of.body(self.kind(object).body_bytes());
+        self.contacts.push(Contact { of, at_ms: now_ms, error: status });
+        if let Some(value) = self.kind(object).cache_control() {
+            response = response.header("cache-control", value);
+        }
+        response.body(body)
     }
 
     /// Whether anything about this object failed within a span.
@@ -195,7 +218,12 @@ impl Origin {
         };
         let of = self.represented(object, user, &text("accept-language"));
         let fields = |status: u16| {
-            let mut response = Response::new(status).header("date", date).header("content-type", "text/plain");
+            let mut response = Response::new(status).header("content-type", "text/plain");
+            // A `Date` would tell how old it is, too.
+            response = match kind.age_secs() {
+                0 => response.header("date", date),
+                secs => response.header("age", secs.to_string()),
+            };
             if let Some(value) = kind.cache_control() {
                 response = response.header("cache-control", value);
             }
@@ -210,7 +238,12 @@ impl Origin {
             }
             response
         };
-        self.contacts.push(Contact { of: of.clone(), at_ms: now_ms });
+        if self.is_gone(object) {
+            let response = self.error(now_ms, date, request, 404);
+            return Answer { response, of: Some(of), changed: false };
+        }
+        let at_ms = now_ms.saturating_sub(kind.age_secs() * 1_000);
+        self.contacts.push(Contact { of: of.clone(), at_ms, error: 0 });
         let matches = request.all("if-none-match").iter().any(|list| list.split(", ").any(|etag| etag == of.etag()));
         let response = if kind.has_etag() && matches {
             fields(304)

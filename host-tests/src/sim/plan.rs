@@ -3,8 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::catalog::VARIATIONS_COUNT;
 use super::dice::Dice;
 use super::options::Options;
+use super::stories;
 
 /// A run: replayed exactly by whoever has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,25 @@ pub enum Step {
         object: usize,
         /// How it is told.
         purge: Purging,
+        /// Stored responses become stale and are not gone.
+        #[serde(default)]
+        soft: bool,
+    },
+    /// Which policy is in force changes at the nodes.
+    Policy(Pushing),
+    /// A worker's VM dies, with all that it has in memory; the next request gets another.
+    Trap {
+        /// Which Envoy.
+        envoy: usize,
+        /// Which of its workers.
+        worker: usize,
+    },
+    /// A node's answers come late.
+    NodeSlow {
+        /// Which.
+        node: usize,
+        /// For how long.
+        for_ms: u64,
     },
     /// A node ends, with all that it has in memory, and begins anew after a while.
     NodeDown {
@@ -120,6 +141,17 @@ pub enum Identified {
     Cookie,
 }
 
+/// What is done about policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pushing {
+    /// This variation is pushed.
+    Version(usize),
+    /// What was in force before is in force again.
+    Rollback,
+    /// Envoys are to run what they were configured with.
+    Withdraw,
+}
+
 /// How the cluster is told of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purging {
@@ -148,13 +180,15 @@ impl Plan {
             at = if d.per_mille(400) { at + d.below(5) } else { d.between(50, options.length_ms) };
             steps.push((at.min(options.length_ms), Step::Ask(ask(d, &options))));
         }
+        let mut soft = Dice::of(seed, "soft");
         for _ in 0..options.writes {
             let purge = match options.nodes {
                 0 => Purging::None,
                 _ => d.pick(&[Purging::Tag, Purging::Tag, Purging::Url, Purging::Prefix, Purging::All, Purging::None]),
             };
             let object = d.index(options.objects.len());
-            steps.push((d.between(100, options.length_ms), Step::Write { object, purge }));
+            let soft = soft.per_mille(options.soft_per_mille);
+            steps.push((d.between(100, options.length_ms), Step::Write { object, purge, soft }));
         }
         for _ in 0..options.faults {
             let at = d.between(200, options.length_ms);
@@ -171,6 +205,21 @@ impl Plan {
             };
             steps.push((at, step));
         }
+        let mut more = Dice::of(seed, "more steps");
+        let m = &mut more;
+        for _ in 0..options.pushes {
+            let to = match m.below(6) {
+                0 => Pushing::Rollback,
+                1 => Pushing::Withdraw,
+                _ => Pushing::Version(m.index(VARIATIONS_COUNT)),
+            };
+            steps.push((m.between(100, options.length_ms), Step::Policy(to)));
+        }
+        for _ in 0..options.traps {
+            let (envoy, worker) = (m.index(options.envoys), m.index(options.workers));
+            steps.push((m.between(100, options.length_ms), Step::Trap { envoy, worker }));
+        }
+        steps.append(&mut stories::tell(seed, &options));
         steps.sort_by_key(|(at, _)| *at);
         Self { seed, options, steps }
     }

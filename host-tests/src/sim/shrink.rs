@@ -1,6 +1,6 @@
 //! The smallest plan that still fails: steps are left out, in halves and then one by one, and what is odd about the world is taken away.
 
-use super::plan::Plan;
+use super::plan::{Plan, Step};
 use super::world::{Violation, run};
 use crate::host::{HostError, Plugin};
 
@@ -49,7 +49,12 @@ pub fn shrink(plugin: &Plugin, plan: &Plan, violation: &Violation, tries: usize)
 }
 
 fn calmer(plan: &Plan) -> Vec<Plan> {
-    let changes: [fn(&mut Plan); 8] = [
+    let changes: [fn(&mut Plan); 13] = [
+        |plan| plan.options.probed = false,
+        |plan| plan.options.reroute_above = None,
+        |plan| plan.options.slow_ms = 0,
+        |plan| plan.options.poll_ms = 200,
+        |plan| plan.steps.iter_mut().for_each(|(_, step)| harden(step)),
         |plan| plan.options.lies_per_mille = 0,
         |plan| plan.options.lost_per_mille = 0,
         |plan| plan.options.twice_per_mille = 0,
@@ -65,4 +70,10 @@ fn calmer(plan: &Plan) -> Vec<Plan> {
         calmer
     });
     changed.filter(|calmer| calmer != plan).collect()
+}
+
+fn harden(step: &mut Step) {
+    if let Step::Write { soft, .. } = step {
+        *soft = false;
+    }
 }

@@ -1,9 +1,12 @@
 //! Between Envoys and the origin: requests arrive after a while and are answered as the origin is then; some answers fail on their way.
 
 use super::books::Who;
+use super::clients::Client;
+use super::export::{Deed, Said};
 use super::fleet::BASE_MS;
-use super::plan::What;
+use super::plan::{Ask, What};
 use super::world::{Event, World};
+use crate::cluster::CLUSTER;
 use crate::host::{Call, CallId, Headers, Response, StreamId, UpstreamFailure};
 
 /// A request on its way to the origin and back.
@@ -49,9 +52,13 @@ impl World {
                 }
                 let Some(upstream) = self.fleet.envoys[number].host.upstream(stream) else { continue };
                 let client = self.clients.values().find(|c| c.stream == stream && c.who.envoy == number);
-                let worker = client.map_or(0, |client| client.who.worker);
+                let who = client.map_or_else(|| self.fleet.who(number, 0), |client| client.who);
+                if upstream.cluster == CLUSTER {
+                    self.reroute(who, stream, &upstream.headers);
+                    continue;
+                }
+                let worker = who.worker;
                 let plain = client.is_some_and(|client| client.ask.what == What::Get && client.ask.user == 0);
-                let who = Who { envoy: number, life, worker };
                 let object = self.books.origin.object_of(&upstream.path());
                 let begun_ms = client.map_or(self.now_ms, |client| client.begun_ms);
                 let exchanged =
@@ -72,9 +79,25 @@ impl World {
         }
     }
 
-    /// A refresh goes on its way.
+    /// A refresh goes on its way, or the request of a client that a node has not served.
     pub(super) fn take_up_refresh(&mut self, who: Who, call: &Call) {
         let object = self.books.origin.object_of(&call.path());
+        let id = call.headers.text("x-request-id");
+        let host = self.fleet.envoys.get(who.envoy).map(|envoy| &envoy.host);
+        let is_for = |client: &&mut Client| {
+            let rerouted = host.and_then(|host| host.upstream(client.stream)).filter(|sent| sent.cluster == CLUSTER);
+            client.who == who && rerouted.is_some_and(|sent| sent.headers.text("x-request-id") == id)
+        };
+        if let Some(client) = self.clients.values_mut().find(is_for) {
+            client.fetched = true;
+            self.calls_for.insert((who.envoy, who.life, call.id), client.number);
+        } else if let Some(object) = object {
+            let under_way = self.refreshing.entry((who, object)).or_default();
+            under_way.retain(|call| host.is_some_and(|host| host.is_waiting(*call)));
+            under_way.push(call.id);
+            let verdict = self.oracles.refreshed(object, under_way.len(), &self.books);
+            self.judge(verdict);
+        }
         self.note(|| format!("envoy {} worker {} refreshes {}", who.envoy, who.worker, call.path()));
         let request = call.headers.clone();
         let from = From::Call(call.id);
@@ -89,6 +112,7 @@ impl World {
 
     pub(super) fn at_origin(&mut self, exchanged: Exchanged) {
         if self.origin_down > 0 {
+            self.say_origin(&exchanged.request, || Deed::Refused);
             return self.fails(exchanged, UpstreamFailure::ConnectionRefused);
         }
         let (least, most) = self.plan.options.origin_ms;
@@ -96,13 +120,24 @@ impl World {
         let failing = !self.calm && self.dice.per_mille(self.plan.options.origin_fails_per_mille);
         let how = if failing { self.dice.below(6) } else { 6 };
         match how {
-            0 => return self.fails(exchanged, UpstreamFailure::ConnectionRefused),
-            1 => return self.fails(exchanged, UpstreamFailure::ConnectionReset),
+            0 => {
+                self.say_origin(&exchanged.request, || Deed::Refused);
+                return self.fails(exchanged, UpstreamFailure::ConnectionRefused);
+            }
+            1 => {
+                self.say_origin(&exchanged.request, || Deed::Reset);
+                return self.fails(exchanged, UpstreamFailure::ConnectionReset);
+            }
             // Silence: Envoy gives up.
-            2 => return self.note_failure(&exchanged),
+            2 => {
+                self.say_origin(&exchanged.request, || Deed::Silence);
+                return self.note_failure(&exchanged);
+            }
             3 | 4 => {
                 let status = if how == 3 { 500 } else { 503 };
-                let response = Response::new(status).header("date", self.date()).body("out of order");
+                let date = self.date();
+                let response = self.books.origin.error(self.now_ms, &date, &exchanged.request, status);
+                self.say_origin(&exchanged.request, || answered(taken, &response, None));
                 self.note_failure(&exchanged);
                 self.after(taken, Event::FromOrigin(exchanged, Delivery::Whole(response)));
                 return;
@@ -132,6 +167,7 @@ impl World {
             self.note_failure(&exchanged);
         }
         let response = answer.response;
+        self.say_origin(&exchanged.request, || answered(taken, &response, breaks.then_some(response.body.len() / 2)));
         let is_call = matches!(exchanged.from, From::Call(_));
         if is_call && breaks {
             return self.after(taken, Event::FromOrigin(exchanged, Delivery::Fails(UpstreamFailure::ConnectionReset)));
@@ -151,6 +187,20 @@ impl World {
         self.after(taken, Event::FromOrigin(exchanged, head));
     }
 
+    /// What the origin would say to a plain request now: for a scenario, whose origin says it to whoever should have asked.
+    pub(super) fn would_say(&mut self, ask: &Ask) {
+        let plain = Ask { what: if ask.what == What::Head { What::Head } else { What::Get }, ..ask.clone() };
+        let request = self.books.origin.request(&plain, None).headers;
+        let date = self.date();
+        let answer = self.books.origin.answer(self.now_ms, &date, &request);
+        self.say_origin(&request, || answered(0, &answer.response, None));
+    }
+
+    fn say_origin(&mut self, request: &Headers, deed: impl FnOnce() -> Deed) {
+        let text = |name: &str| request.text(name).unwrap_or_default();
+        self.say(|| Said::Origin(text(":method"), text(":path"), deed()));
+    }
+
     fn date(&self) -> String {
         let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(BASE_MS + self.now_ms);
         httpdate::fmt_http_date(at)
@@ -161,10 +211,14 @@ impl World {
             self.books.origin.failures.push((object, self.now_ms));
         }
         self.note(|| format!("origin fails {}", exchanged.request.text(":path").unwrap_or_default()));
-        let client = self
-            .clients
-            .values_mut()
-            .find(|client| client.who == exchanged.who && From::Stream(client.stream) == exchanged.from);
+        let for_call = match exchanged.from {
+            From::Call(call) => self.calls_for.get(&(exchanged.who.envoy, exchanged.who.life, call)).copied(),
+            From::Stream(_) => None,
+        };
+        let client = self.clients.values_mut().find(|client| {
+            Some(client.number) == for_call
+                || (client.who == exchanged.who && From::Stream(client.stream) == exchanged.from)
+        });
         if let Some(client) = client {
             client.upstream_failed = true;
         }
@@ -225,10 +279,13 @@ impl World {
         }
         // Once the origin has said all, a write is known to have succeeded: its Envoy must know.
         let finished = self.clients.values().find(|c| c.stream == stream && c.who == exchanged.who);
-        let made = finished.and_then(|client| client.made.map(|version| (client.ask.object, version)));
+        let made = finished
+            .filter(|client| !client.vm_died)
+            .and_then(|client| client.made.map(|version| (client.ask.object, version)));
         if let Some((object, version)) = made {
             for worker in 0..self.plan.options.workers {
-                self.books.raise(Who { worker, ..exchanged.who }, object, version);
+                let neighbour = self.fleet.who(exchanged.who.envoy, worker);
+                self.books.raise(neighbour, object, version, false);
             }
         }
         if let Some((pieces, ends)) = next {
@@ -236,4 +293,15 @@ impl World {
             self.after(after, Event::FromOrigin(exchanged, Delivery::Piece(pieces, ends)));
         }
     }
+}
+
+fn answered(after_ms: u64, response: &Response, cut: Option<usize>) -> Deed {
+    let (status, body) = (response.status(), response.body.clone());
+    Deed::Answered { after_ms, status, fields: fields(&response.headers), body, cut }
+}
+
+/// Fields without those that are none.
+pub(super) fn fields(headers: &Headers) -> Vec<(String, String)> {
+    let plain = headers.iter().filter(|(name, _)| !name.starts_with(':'));
+    plain.map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value).into_owned())).collect()
 }

@@ -8,18 +8,20 @@ use larder_core::cluster::{LOG_NAME, MARKER, PROTOCOL};
 use larder_core::purge::{Mode, Scope};
 
 use super::books::{Purged, Who};
-use super::nodes::Ticket;
+use super::nodes::{Answer, Ticket};
 use super::origin;
 use super::plan::Purging;
 use super::world::{Event, Purge, World};
 use crate::cluster::CLUSTER;
-use crate::host::{CallId, Response};
+use crate::host::{CallId, Response, StreamId, UpstreamFailure};
 
 /// Who waits for a node's answer.
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
     /// A worker.
     Call { who: Who, call: CallId, path: String, node: usize },
+    /// A request that the node is to serve.
+    Stream { who: Who, stream: StreamId, name: String, node: usize },
     /// The purger.
     Purge(Purge),
     /// Nobody: the message came twice.
@@ -33,6 +35,8 @@ pub(super) struct Sent {
     pub node: usize,
     pub path: String,
     pub body: Bytes,
+    /// Not a message but a request that is to be served.
+    pub request: Option<http::Request<()>>,
 }
 
 /// Envoy's health checks find out after so long.
@@ -41,12 +45,19 @@ const NOTICED_MS: u64 = 1_000;
 const PURGE_AGAIN_MS: u64 = 400;
 
 impl World {
-    fn link_ms(&mut self) -> u64 {
+    pub(super) fn link_ms(&mut self) -> u64 {
         let (least, most) = if self.calm { (1, 2) } else { self.plan.options.link_ms };
         self.dice.between(least, most)
     }
 
-    fn happens(&mut self, per_mille: u64) -> bool {
+    /// A node's answer takes longer where the node is slow.
+    fn answer_ms(&mut self, node: usize) -> u64 {
+        let is_slow = !self.calm && self.slow.get(node).is_some_and(|slow| *slow > 0);
+        let late = if is_slow { self.plan.options.slow_ms } else { 0 };
+        self.link_ms() + self.dice.between(late / 2, late)
+    }
+
+    pub(super) fn happens(&mut self, per_mille: u64) -> bool {
         !self.calm && self.dice.per_mille(per_mille)
     }
 
@@ -55,7 +66,7 @@ impl World {
     }
 
     /// The node that Envoy's ring has for a name, among those that its health checks know.
-    fn node_of(&self, name: &str) -> Option<usize> {
+    pub(super) fn node_of(&self, name: &str) -> Option<usize> {
         let known = |node: &usize| match self.down_since.get(*node) {
             Some(Some(since)) => self.now_ms < since + NOTICED_MS,
             Some(None) => {
@@ -79,7 +90,7 @@ impl World {
             let waiting: Vec<Ticket> = self
                 .tickets
                 .iter()
-                .filter(|(_, asked)| matches!(asked, Asked::Call { node: at, .. } if *at == node))
+                .filter(|(_, asked)| matches!(asked, Asked::Call { node: at, .. } | Asked::Stream { node: at, .. } if *at == node))
                 .map(|(ticket, _)| *ticket)
                 .collect();
             for ticket in waiting {
@@ -103,11 +114,10 @@ impl World {
     pub(super) fn take_up_calls(&mut self) {
         for number in 0..self.fleet.envoys.len() {
             let life = self.fleet.envoys[number].life;
-            for call in self.fleet.envoys[number].host.calls() {
-                if !self.calls.insert((number, life, call.id)) {
-                    continue;
-                }
-                let who = Who { envoy: number, life, worker: call.worker };
+            let last = self.calls.get(&(number, life)).copied();
+            for call in self.fleet.envoys[number].host.calls_after(last) {
+                self.calls.insert((number, life), call.id);
+                let who = Who { envoy: number, life, worker: call.worker, vm: call.generation };
                 if call.cluster != CLUSTER {
                     self.take_up_refresh(who, &call);
                     continue;
@@ -125,17 +135,18 @@ impl World {
                 let body = Bytes::from(call.body);
                 if self.happens(self.plan.options.twice_per_mille) {
                     let later = latency + self.dice.below(50);
-                    let again = Sent { asked: Asked::Nobody, node, path: path.clone(), body: body.clone() };
+                    let (path, body) = (path.clone(), body.clone());
+                    let again = Sent { asked: Asked::Nobody, node, path, body, request: None };
                     self.after(later, Event::AtNode(again));
                 }
-                self.after(latency, Event::AtNode(Sent { asked, node, path, body }));
+                self.after(latency, Event::AtNode(Sent { asked, node, path, body, request: None }));
             }
         }
     }
 
     pub(super) fn at_node(&mut self, sent: Sent) {
         let lost = match &sent.asked {
-            Asked::Call { who, .. } => {
+            Asked::Call { who, .. } | Asked::Stream { who, .. } => {
                 !self.hears(*who, sent.node) || self.happens(self.plan.options.lost_per_mille / 2)
             }
             _ => false,
@@ -151,15 +162,18 @@ impl World {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.tickets.insert(ticket, sent.asked);
-        self.nodes.ask(sent.node, ticket, &sent.path, sent.body);
+        match sent.request {
+            Some(request) => self.nodes.serve(sent.node, ticket, request),
+            None => self.nodes.ask(sent.node, ticket, &sent.path, sent.body),
+        }
     }
 
     /// Nodes have answered.
-    pub(super) fn answered(&mut self, answered: Vec<(Ticket, Option<Bytes>)>) {
+    pub(super) fn answered(&mut self, answered: Vec<(Ticket, Answer)>) {
         for (ticket, answer) in answered {
             let Some(asked) = self.tickets.remove(&ticket) else { continue };
             let lost = match &asked {
-                Asked::Call { who, node, .. } => {
+                Asked::Call { who, node, .. } | Asked::Stream { who, node, .. } => {
                     !self.hears(*who, *node) || self.happens(self.plan.options.lost_per_mille / 2)
                 }
                 Asked::Purge(_) => false,
@@ -168,9 +182,18 @@ impl World {
             if lost {
                 continue;
             }
-            let latency = self.link_ms();
-            let answer = answer.map(|answer| self.perhaps_changed(&asked, answer));
-            self.after(latency, Event::FromNode(asked, answer));
+            let latency = match &asked {
+                Asked::Call { node, .. } | Asked::Stream { node, .. } => self.answer_ms(*node),
+                _ => self.link_ms(),
+            };
+            let event = match answer {
+                Answer::Message(answer) => {
+                    let answer = answer.map(|answer| self.perhaps_changed(&asked, answer));
+                    Event::FromNode(asked, answer)
+                }
+                Answer::Served(response) => Event::Served(asked, response),
+            };
+            self.after(latency, event);
         }
     }
 
@@ -210,10 +233,15 @@ impl World {
                     None => Response::new(503).header(MARKER, PROTOCOL.to_string()),
                 };
                 // A call that is not waited for any more tells nobody anything.
-                let polled = answer.filter(|_| path == Poll::PATH && envoy.host.calls().iter().any(|c| c.id == *call));
+                let polled = answer.filter(|_| path == Poll::PATH && envoy.host.is_waiting(*call));
                 envoy.host.answer_call(*call, response);
                 if let Some(answer) = polled.and_then(PollAnswer::decode) {
-                    self.books.heard(*who, answer.position);
+                    self.books.heard(self.now_ms, *who, answer.position);
+                    if let Some(policies) = &answer.policies {
+                        let text = policies.active.as_ref().map(|active| active.text.as_str());
+                        self.books.told(*who, text);
+                        self.note(|| format!("envoy {} worker {} is under another policy", who.envoy, who.worker));
+                    }
                 }
             }
             Asked::Purge(purge) => match answer.and_then(PurgeAnswer::decode) {
@@ -221,11 +249,11 @@ impl World {
                     let now_ms = self.now_ms;
                     self.note(|| format!("purged {:?} of {} as {at:?}", purge.by, purge.object));
                     let floors = purge.floors.clone();
-                    self.books.purged(Purged { at, acknowledged_ms: now_ms, floors });
+                    self.books.purged(Purged { at, acknowledged_ms: now_ms, floors, soft: purge.soft });
                 }
                 _ => self.after(PURGE_AGAIN_MS, Event::Purge(purge.clone())),
             },
-            Asked::Nobody => {}
+            Asked::Stream { .. } | Asked::Nobody => {}
         }
     }
 
@@ -234,6 +262,11 @@ impl World {
             Asked::Call { who, call, .. } => {
                 if let Some(envoy) = self.fleet.envoys.get_mut(who.envoy).filter(|envoy| envoy.life == who.life) {
                     envoy.host.refuse_call(*call);
+                }
+            }
+            Asked::Stream { who, stream, .. } => {
+                if let Some(envoy) = self.fleet.envoys.get_mut(who.envoy).filter(|envoy| envoy.life == who.life) {
+                    envoy.host.fail_upstream(*stream, UpstreamFailure::ConnectionRefused);
                 }
             }
             Asked::Purge(purge) => self.after(PURGE_AGAIN_MS, Event::Purge(purge.clone())),
@@ -256,11 +289,13 @@ impl World {
             Purging::All => Scope::All,
             Purging::Url | Purging::None => Scope::Url(url),
         };
-        let message = PurgeMessage { who: "sim".to_owned(), token: None, purges: vec![(scope, Mode::Hard)] };
+        let mode = if purge.soft { Mode::Soft } else { Mode::Hard };
+        let message = PurgeMessage { who: "sim".to_owned(), token: None, purges: vec![(scope, mode)] };
         let latency = self.link_ms();
         let body = Bytes::from(message.encode());
         let asked = Asked::Purge(purge);
-        self.after(latency, Event::AtNode(Sent { asked, node, path: PurgeMessage::PATH.to_owned(), body }));
+        let path = PurgeMessage::PATH.to_owned();
+        self.after(latency, Event::AtNode(Sent { asked, node, path, body, request: None }));
     }
 }
 

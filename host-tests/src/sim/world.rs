@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use larder_node::policies::Change;
 
 use super::books::{Books, Who};
 use super::clients::Client;
 use super::dice::Dice;
+use super::export::Said;
 use super::fleet::Fleet;
 use super::nodes::{Nodes, Ticket};
 use super::oracles::Oracles;
-use super::plan::{Ask, Identified, Plan, Purging, Step, What};
+use super::plan::{Ask, Identified, Plan, Purging, Pushing, Step, What};
 use super::upstream::{Delivery, Exchanged};
 use super::wires::{Asked, Sent, whole_ms};
 use crate::host::{CallId, HostError, Plugin, StreamId};
@@ -25,6 +27,8 @@ pub struct Violation {
     pub why: String,
     /// When it was seen.
     pub at_ms: u64,
+    /// Whose answer it is about, where it is about one.
+    pub client: Option<usize>,
 }
 
 /// A run's end.
@@ -40,8 +44,16 @@ pub struct Report {
     pub origin_requests: usize,
     /// Messages to nodes.
     pub messages: usize,
+    /// Requests that a node was to serve by itself.
+    pub rerouted: usize,
+    /// Requests under a policy that was pushed.
+    pub policed: usize,
+    /// VMs that took the place of others.
+    pub vms: usize,
     /// What was done and seen, in order.
     pub trace: Vec<String>,
+    /// The same, for a scenario.
+    pub(super) said: Vec<Said>,
 }
 
 /// What happens at a time.
@@ -58,11 +70,14 @@ pub(super) enum Event {
     AtNode(Sent),
     /// An answer reaches an Envoy.
     FromNode(Asked, Option<Bytes>),
+    /// What a node serves reaches an Envoy.
+    Served(Asked, Option<http::Response<Bytes>>),
     /// There is no way to the node.
     Refused(Asked),
     /// A purge is sent to a node, once more if need be.
     Purge(Purge),
     NodeUp(usize),
+    NodeQuick(usize),
     Rejoined {
         envoy: usize,
         node: usize,
@@ -79,6 +94,7 @@ pub(super) enum Event {
 pub(super) struct Purge {
     pub by: Purging,
     pub object: usize,
+    pub soft: bool,
     pub floors: Vec<(usize, u64)>,
 }
 
@@ -96,15 +112,23 @@ pub(super) struct World {
     pub clients: BTreeMap<usize, Client>,
     pub next_client: usize,
     pub asked_of_origin: BTreeSet<(usize, u32, StreamId)>,
-    pub calls: BTreeSet<(usize, u32, CallId)>,
+    /// The newest call of each Envoy that has been seen.
+    pub calls: BTreeMap<(usize, u32), CallId>,
+    /// Requests that calls are made for.
+    pub calls_for: BTreeMap<(usize, u32, CallId), usize>,
+    /// Refreshes under way, by whom and of which object.
+    pub refreshing: BTreeMap<(Who, usize), Vec<CallId>>,
     pub tickets: BTreeMap<Ticket, Asked>,
     pub next_ticket: Ticket,
     pub down_since: Vec<Option<u64>>,
     pub up_since: Vec<u64>,
     pub partitions: BTreeMap<(usize, usize), u32>,
+    /// How manifold each node is slow.
+    pub slow: Vec<u32>,
     pub origin_down: u32,
     pub calm: bool,
     pub last_answers: BTreeMap<String, Bytes>,
+    pub last_served: BTreeMap<String, http::Response<Bytes>>,
     pub known_etags: BTreeMap<(u8, usize), String>,
     pub fetching: BTreeMap<(Who, StreamId), Exchanged>,
     pub report: Report,
@@ -129,7 +153,7 @@ const PROBE_GAP_MS: u64 = 3_000;
 pub fn run(plugin: &Plugin, plan: &Plan, tell: bool) -> Result<Report, HostError> {
     let mut plan = plan.clone();
     // What the probe asks for in the end: nobody else does, so that it is not there.
-    plan.options.objects.push(super::catalog::Kind::Plain);
+    plan.options.objects.push(super::catalog::Kind::Public);
     let options = plan.options.clone();
     let mut world = World {
         now_ms: 0,
@@ -143,15 +167,19 @@ pub fn run(plugin: &Plugin, plan: &Plan, tell: bool) -> Result<Report, HostError
         clients: BTreeMap::new(),
         next_client: 1,
         asked_of_origin: BTreeSet::new(),
-        calls: BTreeSet::new(),
+        calls: BTreeMap::new(),
+        calls_for: BTreeMap::new(),
+        refreshing: BTreeMap::new(),
         tickets: BTreeMap::new(),
         next_ticket: 1,
         down_since: vec![None; options.nodes],
         up_since: vec![0; options.nodes],
         partitions: BTreeMap::new(),
+        slow: vec![0; options.nodes],
         origin_down: 0,
         calm: false,
         last_answers: BTreeMap::new(),
+        last_served: BTreeMap::new(),
         known_etags: BTreeMap::new(),
         fetching: BTreeMap::new(),
         report: Report::default(),
@@ -164,9 +192,13 @@ pub fn run(plugin: &Plugin, plan: &Plan, tell: bool) -> Result<Report, HostError
     }
     let calm = options.length_ms + LINGER_MS;
     world.at(calm, Event::Calm);
-    world.at(calm + RECOVERY_MS, Event::Probe(1));
-    world.at(calm + RECOVERY_MS + PROBE_GAP_MS, Event::Probe(2));
-    world.go(calm + RECOVERY_MS + PROBE_GAP_MS + LINGER_MS)?;
+    if options.probed {
+        world.at(calm + RECOVERY_MS, Event::Probe(1));
+        world.at(calm + RECOVERY_MS + PROBE_GAP_MS, Event::Probe(2));
+        world.go(calm + RECOVERY_MS + PROBE_GAP_MS + LINGER_MS)?;
+    } else {
+        world.go(calm + LINGER_MS)?;
+    }
     Ok(world.report)
 }
 
@@ -190,12 +222,19 @@ impl World {
         }
     }
 
+    /// Notes what clients and the origin did.
+    pub(super) fn say(&mut self, said: impl FnOnce() -> Said) {
+        if self.tell {
+            self.report.said.push(said());
+        }
+    }
+
     /// Notes what must not be.
     pub(super) fn judge(&mut self, verdict: Result<(), (&'static str, String)>) {
         if let (Err((oracle, why)), None) = (verdict, &self.report.violation) {
             let at_ms = self.now_ms;
             self.note(|| format!("VIOLATION {oracle}: {why}"));
-            self.report.violation = Some(Violation { oracle, why, at_ms });
+            self.report.violation = Some(Violation { oracle, why, at_ms, client: None });
         }
     }
 
@@ -245,9 +284,15 @@ impl World {
             Event::FromOrigin(exchanged, delivery) => self.hear_origin(exchanged, delivery),
             Event::AtNode(sent) => self.at_node(sent),
             Event::FromNode(asked, answer) => self.hear_node(&asked, answer),
+            Event::Served(asked, response) => self.hear_served(&asked, response),
             Event::Refused(asked) => self.refused(&asked),
             Event::Purge(purge) => self.send_purge(purge),
             Event::NodeUp(node) => self.node_up(node),
+            Event::NodeQuick(node) => {
+                if let Some(slow) = self.slow.get_mut(node) {
+                    *slow = slow.saturating_sub(1);
+                }
+            }
             Event::Rejoined { envoy, node } => {
                 if let Some(depth) = self.partitions.get_mut(&(envoy, node)) {
                     *depth = depth.saturating_sub(1);
@@ -269,7 +314,15 @@ impl World {
         }
         match step {
             Step::Ask(ask) => self.ask(ask),
-            Step::Write { object, purge } => self.write(object, purge),
+            Step::Write { object, purge, soft } => self.write(object, purge, soft),
+            Step::Policy(to) => self.change_policy(to),
+            Step::Trap { envoy, worker } => self.vm_dies(envoy, worker),
+            Step::NodeSlow { node, for_ms } => {
+                if let Some(slow) = self.slow.get_mut(node) {
+                    *slow += 1;
+                }
+                self.after(for_ms, Event::NodeQuick(node));
+            }
             Step::NodeDown { node, for_ms } => {
                 self.node_down(node);
                 self.after(for_ms, Event::NodeUp(node));
@@ -300,7 +353,23 @@ impl World {
         Ok(())
     }
 
-    fn write(&mut self, object: usize, by: Purging) {
+    fn change_policy(&mut self, to: Pushing) {
+        let change = match to {
+            Pushing::Version(number) => {
+                Change::Push { text: self.books.text(number), comment: "", shadow: false, again: false }
+            }
+            Pushing::Rollback => Change::Rollback { to: None },
+            Pushing::Withdraw => Change::Withdraw,
+        };
+        let Some(changed) = self.nodes.change_policy(&change) else { return };
+        if let Pushing::Version(number) = to {
+            self.books.version_is(changed.last, number);
+        }
+        self.books.put_in_force(self.now_ms, changed.active.map(|active| active.version));
+        self.note(|| format!("in force: {:?}", changed.active));
+    }
+
+    fn write(&mut self, object: usize, by: Purging, soft: bool) {
         let version = self.books.change(self.now_ms, object);
         let floors = match by {
             Purging::None => return,
@@ -309,7 +378,7 @@ impl World {
             }
             _ => vec![(object, version)],
         };
-        self.send_purge(Purge { by, object, floors });
+        self.send_purge(Purge { by, object, soft, floors });
     }
 
     fn probe(&mut self, which: usize) {

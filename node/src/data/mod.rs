@@ -6,7 +6,7 @@
 mod answer;
 mod body;
 pub(crate) mod messages;
-mod serving;
+pub(crate) mod serving;
 
 pub(crate) use answer::Pieces;
 

@@ -1,7 +1,6 @@
 //! A stored response as plain HTTP, for Envoy to stream.
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use larder_core::cluster::SERVE;
@@ -19,7 +18,7 @@ const NOT_FROM_A_STORE: [&str; 7] =
     ["connection", "content-length", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
 /// Answers a request that names what it wants from the store.
-pub(super) async fn serve(shared: &Shared, request: &Request<Incoming>) -> Result<Response<Pieces>, Turned> {
+pub(crate) async fn serve<B>(shared: &Shared, request: &Request<B>) -> Result<Response<Pieces>, Turned> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Turned::Method);
     }

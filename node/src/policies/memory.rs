@@ -10,7 +10,10 @@ use super::{NAMES_MAX, PoliciesError, PolicyStore, Records};
 
 /// Policies in memory.
 #[derive(Debug, Default)]
-pub struct MemoryPolicies(Mutex<Held>);
+pub struct MemoryPolicies {
+    held: Mutex<Held>,
+    is_shared: bool,
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -20,9 +23,14 @@ struct Held {
 }
 
 impl MemoryPolicies {
+    /// For several nodes of this process: each looks what others have changed.
+    pub fn shared() -> Self {
+        Self { is_shared: true, ..Self::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Held> {
         // Nothing panics while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -33,7 +41,7 @@ impl PolicyStore for MemoryPolicies {
     }
 
     fn is_shared(&self) -> bool {
-        false
+        self.is_shared
     }
 
     async fn records(&self, seen: Option<&str>) -> Result<Option<Records>, PoliciesError> {

@@ -1,6 +1,7 @@
 //! What a client gets is what the origin once said, as one response, whole: RFC 9110 8.6 (length), 14.4 (ranges), 15.4.5 (304).
 
 use super::super::books::{Books, Seen};
+use super::super::catalog::Kind;
 use super::super::origin::Representation;
 use super::super::plan::What;
 use crate::host::Outcome;
@@ -31,6 +32,10 @@ pub(super) fn check(seen: &Seen, books: &Books) -> Result<(), String> {
             }
         }
         206 => part(seen, &whole),
+        404 | 503 if kind == Kind::Erring => match Representation::of_body(&seen.body) {
+            Some(of) if whole(&of) != seen.body => Err("an error that the origin has not made so".to_owned()),
+            _ => Ok(()),
+        },
         304 if seen.known.is_none() => Err("304, and the client has asked no condition".to_owned()),
         304 if seen.headers.text("etag").is_some_and(|etag| Some(etag) != seen.known) => {
             Err(format!("304 about another ETag than {:?}", seen.known))

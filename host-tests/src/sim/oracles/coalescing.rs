@@ -42,3 +42,11 @@ pub(super) fn check(
     }
     Ok(())
 }
+
+/// Background refreshes are not more than one per key.
+pub(super) fn refreshed(object: usize, under_way: usize, books: &Books) -> Result<(), String> {
+    if under_way > 1 && books.origin.kind(object).has_one_key() {
+        return Err(format!("{under_way} refreshes of object {object} are under way in one worker"));
+    }
+    Ok(())
+}

@@ -6,6 +6,7 @@ mod errors;
 mod freshness;
 mod identity;
 mod once;
+mod policies;
 mod purging;
 mod recovery;
 mod stored;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use super::books::{Books, Seen, Who};
 use super::clients::Client;
 use super::fleet::Fleet;
+use super::origin::Representation;
 use super::upstream::Exchanged;
 use crate::host::StreamId;
 
@@ -30,13 +32,14 @@ pub(super) struct Oracles {
 type Rule = fn(&Seen, &Books) -> Result<(), String>;
 
 /// Rules about one answer.
-const RULES: [(&str, Rule); 6] = [
+const RULES: [(&str, Rule); 7] = [
     ("errors", errors::check),
     ("bytes", bytes::check),
     ("identity", identity::check),
     ("stored", stored::check),
     ("freshness", freshness::check),
     ("purging", purging::check),
+    ("policies", policies::check),
 ];
 
 impl Oracles {
@@ -62,6 +65,11 @@ impl Oracles {
         coalescing::check(exchanged, fetching, books).map_err(|why| ("coalescing", why))
     }
 
+    /// A refresh of an object was sent, and so many are under way in that worker.
+    pub(super) fn refreshed(&self, object: usize, under_way: usize, books: &Books) -> Verdict {
+        coalescing::refreshed(object, under_way, books).map_err(|why| ("coalescing", why))
+    }
+
     /// This request must be answered by the cache: nothing has been in its way for long.
     pub(super) fn expect_hit(&mut self, number: usize) {
         self.recovery.expect(number);
@@ -76,5 +84,16 @@ impl Oracles {
     ) -> Verdict {
         once::end(left.next()).map_err(|why| ("once", why))?;
         once::budgets(books, fleet).map_err(|why| ("budgets", why))
+    }
+}
+
+/// What an answer represents, where it is told.
+fn represented(seen: &Seen) -> Option<Representation> {
+    let by_etag = || seen.headers.text("etag").and_then(|etag| Representation::of_etag(&etag));
+    match seen.status {
+        200 | 206 => Representation::of_body(&seen.body).or_else(by_etag),
+        304 => by_etag(),
+        404 | 503 => Representation::of_body(&seen.body),
+        _ => None,
     }
 }

@@ -5,6 +5,7 @@
 use super::super::books::Books;
 use super::super::clients::Client;
 use super::super::fleet::Fleet;
+use crate::host::KILLED;
 
 /// Wasm memory beyond what was given for responses: code, tables, streams.
 const BESIDE_BYTES: usize = 24 << 20;
@@ -20,7 +21,7 @@ pub(super) fn end(left: Option<&Client>) -> Result<(), String> {
 /// Memory, traps, refusals.
 pub(super) fn budgets(books: &Books, fleet: &Fleet) -> Result<(), String> {
     for (number, envoy) in fleet.envoys.iter().enumerate() {
-        if let Some(trap) = envoy.host.traps().first() {
+        if let Some(trap) = envoy.host.traps().iter().find(|trap| trap.callback != KILLED) {
             return Err(format!("a VM of envoy {number} died: {trap:?}"));
         }
         let (metrics, limit) = (envoy.host.metrics(), books.options.l1_bytes);

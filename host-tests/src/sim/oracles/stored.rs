@@ -2,7 +2,7 @@
 //! answer to a request that changes something.
 
 use super::super::books::{Books, Seen};
-use super::super::catalog::Kind;
+use super::super::catalog::{Kind, variation_of};
 use super::super::plan::{Identified, What};
 
 pub(super) fn check(seen: &Seen, books: &Books) -> Result<(), String> {
@@ -14,13 +14,22 @@ pub(super) fn check(seen: &Seen, books: &Books) -> Result<(), String> {
         return Err("a write was answered without the origin".to_owned());
     }
     let kind = books.origin.kind(seen.ask.object);
-    if kind.lifetime().is_none() {
+    if seen.vm_died {
+        return Ok(());
+    }
+    if seen.status >= 400 && seen.status != 416 && kind.error_lifetime(seen.policy, seen.status).is_none() {
+        return Err(format!("{} was answered without the origin, and policy {} keeps none", seen.status, seen.policy));
+    }
+    if kind.lifetime(seen.policy).is_none() {
         return Err(format!("{kind:?} was answered without the origin"));
     }
     let identified = seen.ask.user > 0;
     let private_asker = match kind {
         // RFC 9111 3.5: nothing here says that responses to requests with Authorization may be shared.
         Kind::NaiveAuthorization => identified && seen.ask.by == Identified::Authorization,
+        Kind::KeyedByUser if !variation_of(seen.policy).keys_users => {
+            identified && seen.ask.by == Identified::Authorization
+        }
         Kind::NaiveCookie => identified && seen.ask.by == Identified::Cookie,
         _ => false,
     };
