@@ -263,7 +263,7 @@ impl World {
     fn reload(&mut self, input: &mut Input<'_>) {
         let (policy, settings) = (input.below(words::POLICIES.len()), input.byte());
         let mut text = configuration(policy, settings).into_bytes();
-        if input.byte() % 4 == 0 {
+        if input.byte().is_multiple_of(4) {
             let at = input.below(text.len());
             text[at] = input.byte();
         }

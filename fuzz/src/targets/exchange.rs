@@ -111,7 +111,7 @@ impl World {
             9 => {
                 let jump = input.number();
                 let millis = if input.flag() { jump } else { jump % 100_000 };
-                self.now = if input.byte() % 8 == 0 {
+                self.now = if input.byte().is_multiple_of(8) {
                     Timestamp(self.now.0.saturating_sub(millis))
                 } else {
                     Timestamp(self.now.0.saturating_add(millis))
@@ -151,7 +151,7 @@ impl World {
             authority: input.one_of(&["a.example", "b.example"]).to_owned(),
             target: words::target(input),
             fields: Fields::from_pairs(words::request_fields(input)),
-            has_body: input.byte() % 8 == 0,
+            has_body: input.byte().is_multiple_of(8),
         };
         let mut exchange = Exchange::new(self.policy.clone(), StreamId(self.next));
         let before = self.effects.len();
@@ -288,10 +288,10 @@ impl World {
 
     fn cluster(&self, input: &mut Input<'_>, asked: &RequestHead, name: Option<&str>) -> Result<Bytes, CallFailure> {
         let failures = [CallFailure::TimedOut, CallFailure::Unreachable, CallFailure::Nonsense];
-        if input.byte() % 4 == 0 {
+        if input.byte().is_multiple_of(4) {
             return Err(input.one_of(&failures));
         }
-        if input.byte() % 8 == 0 {
+        if input.byte().is_multiple_of(8) {
             return Ok(Bytes::copy_from_slice(input.bytes(60)));
         }
         // What a node gives out under a name was stored under it; a lying node's record names another key.
@@ -305,7 +305,7 @@ impl World {
             facts.fields.set("cache-control", input.one_of(&["max-age=60", "max-age=0", "max-age=9, must-revalidate"]));
         }
         let entry = Entry::new(facts);
-        let name = name.filter(|_| input.byte() % 8 != 0).unwrap_or("another-key");
+        let name = name.filter(|_| !input.byte().is_multiple_of(8)).unwrap_or("another-key");
         let record = wire::encode(&entry, name, Timestamp(input.number()), true);
         let found = Found { soft: input.flag(), body_bytes: entry.facts().body.len() as u32, record: record.into() };
         let lease = match input.byte() % 4 {
@@ -335,7 +335,7 @@ impl World {
     }
 
     fn poll(&mut self, input: &mut Input<'_>) {
-        if input.byte() % 8 == 0 {
+        if input.byte().is_multiple_of(8) {
             self.log.log = self.log.log.wrapping_add(1).max(1);
         }
         let records = (0..input.below(3)).map(|_| {
@@ -343,7 +343,8 @@ impl World {
             Record { sequence: self.log.sequence, scope: Scope::Tag("t".to_owned()), mode: Mode::Hard }
         });
         let records = records.collect();
-        let answer = PollAnswer { position: self.log, begins_anew: input.byte() % 8 == 0, records, policies: None };
+        let answer =
+            PollAnswer { position: self.log, begins_anew: input.byte().is_multiple_of(8), records, policies: None };
         self.worker.heard(self.now, &answer);
     }
 
@@ -360,7 +361,7 @@ impl World {
                 return;
             }
         }
-        if input.byte() % 4 == 0 {
+        if input.byte().is_multiple_of(4) {
             refresh.finish(self.now, Answer::Failed, &mut self.worker, &mut self.effects);
             return;
         }

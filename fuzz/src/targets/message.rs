@@ -5,14 +5,14 @@ use bytes::Bytes;
 use larder_core::cluster::PROTOCOL;
 use larder_core::cluster::message::{
     Freshen, Lookup, LookupAnswer, Message, Policies, Poll, PollAnswer, Purge, PurgeAnswer, Release, Report, Store,
-    StoreAnswer,
+    StoreAnswer, Tell,
 };
 use larder_core::purge::{Scope, is_under};
 
 /// The first byte chooses the kind; the rest is what stands behind the bytes in front.
 pub fn run(data: &[u8]) {
     let Some((kind, fields)) = data.split_first() else { return };
-    match kind % 14 {
+    match kind % 15 {
         0 => drop(again::<Lookup>(fields)),
         1 => {
             if let Some(answer) = again::<LookupAnswer>(fields) {
@@ -36,7 +36,8 @@ pub fn run(data: &[u8]) {
         10 => drop(again::<Report>(fields)),
         11 => raw(fields),
         12 => scope(fields),
-        _ => prefix(fields),
+        13 => prefix(fields),
+        _ => drop(again::<Tell>(fields)),
     }
 }
 
@@ -64,7 +65,8 @@ fn raw(bytes: &[u8]) {
         PurgeAnswer::decode(bytes.clone()).is_some(),
         Poll::decode(bytes.clone()).is_some(),
         PollAnswer::decode(bytes.clone()).is_some(),
-        Report::decode(bytes).is_some(),
+        Report::decode(bytes.clone()).is_some(),
+        Tell::decode(bytes).is_some(),
     ];
     assert!(kinds.iter().filter(|is| **is).count() <= 1);
 }

@@ -229,6 +229,7 @@ mod tests {
         ];
         let text = text(&plan, &violation, 1, &said);
         let scenario = parse(Path::new("scenarios/sim/x.scn"), &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        assert_eq!(scenario.steps.len(), 1 + 3 + 2 + 3 + 1, "{text}");
+        // The policy, the origin's answers, two requests and a departure with the wait before each, what is expected.
+        assert_eq!(scenario.steps.len(), 1 + 3 + 3 * 2 + 1, "{text}");
     }
 }

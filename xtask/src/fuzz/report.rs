@@ -21,7 +21,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The last line that says so: `#4194304	pulse  cov: 512 ft: 1390 corp: 210/9841b lim: 512 exec/s: 95325 rss: 85Mb`.
+    /// The last line that says so: `#4194304 pulse  cov: 512 ft: 1390 corp: 210/9841b lim: 512 exec/s: 95325 rss: 85Mb`.
     pub fn of(log: &str) -> Self {
         let mut stats = Self::default();
         for line in log.lines().filter(|line| line.starts_with('#')) {
