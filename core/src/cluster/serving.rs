@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 pub struct Label {
     /// When the response was received, by the clock of the cluster: tells it from others under the same key.
     pub received: Option<Timestamp>,
-    /// Fresh, and covered by no purge up to here.
+    /// Covered by no purge up to here, be it hard or soft.
     pub good_at: Option<Position>,
 }
 

@@ -84,8 +84,9 @@ impl Desk {
         let now = self.clock.now();
         let good_at = match self.following.judge(&checked.label, now) {
             Judged::Gone => return None,
-            Judged::Fresh => Some(position),
-            Judged::Stale { .. } => None,
+            // Whether it is fresh is for the worker's policy and clock to say.
+            Judged::Fresh | Judged::Stale { soft: false } => Some(position),
+            Judged::Stale { soft: true } => None,
         };
         let label = Label { received: Some(checked.label.received), good_at };
         let (entry, _) = wire::decode_checked(&checked.record, key.as_str()).ok()?;

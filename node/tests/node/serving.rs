@@ -108,5 +108,5 @@ async fn a_served_response_says_which_it_is_and_up_to_where_it_is_good() {
     let position = world.purge(Scope::Tag("other".into()), Mode::Hard).await;
     assert_eq!(label().await.1, Some(format!("{}.{}", position.log, position.sequence.0)));
     world.purge(Scope::All, Mode::Soft).await;
-    assert_eq!(label().await, (received, None), "what is stale is good nowhere");
+    assert_eq!(label().await, (received, None), "what is softly purged is good nowhere");
 }
