@@ -84,9 +84,9 @@ impl Representation {
         body
     }
 
-    /// Reads the line in front of a body.
+    /// Reads the line in front of a body. One that was cut within says nothing.
     pub fn of_body(body: &[u8]) -> Option<Self> {
-        let line = body.split(|byte| *byte == b'\n').next()?;
+        let line = body.get(..body.iter().position(|byte| *byte == b'\n')?)?;
         let mut parts = std::str::from_utf8(line).ok()?.split(';');
         let mut part = |name: &str| parts.next()?.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
         Some(Self {
