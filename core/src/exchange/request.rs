@@ -66,8 +66,7 @@ impl Exchange {
                 }
                 self.forward_or_wait(now, Onward { asked, stale: None, forwarded, detail, wake }, worker, out)
             }
-            // What has just landed was fetched for whoever waited for it, too.
-            Found::Stored(found) if !worker.is_current(now) && wake != Some(Wake::Landed) => {
+            Found::Stored(found) if !worker.is_current(now) && !self.was_waited_for(&found, wake) => {
                 // What was purged meanwhile is not known here. The origin's word, or the cluster's, is.
                 let stale = Some(found.variant).filter(|_| found.covered != Covered::Hard);
                 let onward = Onward { asked, stale, forwarded: "stale", detail: Some("purge-lag"), wake };
@@ -90,6 +89,11 @@ impl Exchange {
                 }
             }
         }
+    }
+
+    /// What has just landed was fetched for whoever waited for it, too. What another variant's landing has woken for was not.
+    fn was_waited_for(&self, found: &Stored, wake: Option<Wake>) -> bool {
+        wake == Some(Wake::Landed) && found.variant.entry.facts().times.response >= self.begun
     }
 
     /// Whether a stored response answers, and how.
