@@ -1,6 +1,6 @@
 //! What oracles may know: what the origin has said, which purges are in the log and who has heard of them, what became of each request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use larder_core::purge::Position;
 
@@ -130,6 +130,8 @@ pub struct Books {
     pushed: Vec<(u64, usize)>,
     versions: BTreeMap<u64, usize>,
     first_heard: BTreeMap<Who, u64>,
+    /// Workers that have had a request: before that a worker is no neighbour of anybody, and has nothing in memory.
+    begun: BTreeSet<Who>,
     /// When content last changed, by object.
     pub changed_ms: Vec<u64>,
 }
@@ -149,6 +151,7 @@ impl Books {
             pushed: Vec::new(),
             versions: BTreeMap::new(),
             first_heard: BTreeMap::new(),
+            begun: BTreeSet::new(),
             changed_ms: vec![0; objects],
         }
     }
@@ -159,6 +162,18 @@ impl Books {
             *changed = now_ms;
         }
         self.origin.change(now_ms, object)
+    }
+
+    /// A worker gets a request.
+    pub fn begin(&mut self, who: Who) {
+        self.begun.insert(who);
+    }
+
+    /// A write has gone through this worker, or through a neighbour that tells it so.
+    pub fn written(&mut self, who: Who, object: usize, version: u64) {
+        if self.begun.contains(&who) {
+            self.raise(who, object, version, false);
+        }
     }
 
     /// A worker has been told this, by the log or by its own Envoy.

@@ -56,6 +56,7 @@ impl World {
         // Another VM than before knows nothing yet.
         let who = self.fleet.who(ask.envoy, ask.worker);
         self.report.vms += usize::from(who != before);
+        self.books.begin(who);
         let (floor, soft_floor) = (self.books.floor(who, ask.object), self.books.soft_floor(who, ask.object));
         let policy = self.books.policy(who);
         if let Some(after) = ask.leaves_after_ms {

@@ -285,7 +285,7 @@ impl World {
         if let Some((object, version)) = made {
             for worker in 0..self.plan.options.workers {
                 let neighbour = self.fleet.who(exchanged.who.envoy, worker);
-                self.books.raise(neighbour, object, version, false);
+                self.books.written(neighbour, object, version);
             }
         }
         if let Some((pieces, ends)) = next {
