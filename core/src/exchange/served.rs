@@ -87,7 +87,7 @@ impl Exchange {
         let answers = from_node && is_this && (head.status < 400 || matches!(head.status, 412 | 416));
         let left = match version {
             _ if !answers => None,
-            // No two responses that a worker has received in the same millisecond lie under one key.
+            // Two fetches of one key that ended in the same millisecond are taken for the same.
             Some(_) if label.received != version => still_fresh(&asked, &head, label, now, worker),
             _ => Some(left),
         };
