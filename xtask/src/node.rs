@@ -58,6 +58,19 @@ fn ports_of(text: &str) -> Option<(u16, u16)> {
     Some((port(&line.data)?, port(&line.admin)?))
 }
 
+/// What a node's admin plane answers to a purge: its place in the log.
+#[derive(Debug, Deserialize)]
+pub struct Purged {
+    pub log: String,
+    pub sequence: u64,
+}
+
+/// What it answers to the question whether every worker has heard of it.
+#[derive(Debug, Deserialize)]
+pub struct Delivered {
+    pub delivered: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

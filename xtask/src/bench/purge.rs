@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
 
 use super::node::{self, Place, Settings};
 use super::row::{Bound, Metric, Row};
@@ -18,6 +17,7 @@ use super::stats::{Summary, percentile};
 use crate::envoy::Envoy;
 use crate::http::{self, Connection, Request};
 use crate::node::Node;
+use crate::node::{Delivered, Purged};
 use crate::origin::{Origin, Reply};
 use crate::{build, paths, setup};
 
@@ -301,17 +301,6 @@ fn everybody(samples: &[Sample], readers: usize, is_such: impl Fn(&Sample) -> bo
         }
     }
     had.iter().all(|had| *had)
-}
-
-#[derive(Debug, Deserialize)]
-struct Purged {
-    log: String,
-    sequence: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Delivered {
-    delivered: bool,
 }
 
 /// Waits for the node's word that a purge has been delivered, and says when it came.

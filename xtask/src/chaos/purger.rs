@@ -9,11 +9,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
-use serde::Deserialize;
 
 use super::content::{Content, HOST, OBJECTS, Target};
 use super::dice::Dice;
 use crate::http::{self, Request};
+use crate::node::{Delivered, Purged};
 
 /// How long a node may take for a purge before the next one is asked.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -224,15 +224,4 @@ enum Delivery {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[derive(Debug, Deserialize)]
-struct Purged {
-    log: String,
-    sequence: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Delivered {
-    delivered: bool,
 }
