@@ -247,14 +247,18 @@ impl Exchange {
                 }
             },
             State::Wake(mut asked) => {
-                // What the leader heard from the origin may have changed the key.
                 let fresh = keyed(&asked.rules, &asked.request, &worker.shelf);
                 let joined = std::mem::replace(&mut asked.keyed, fresh);
+                if joined.key != asked.keyed.key {
+                    // What the leader heard from the origin has changed the key: this one has no part in the old one's flight.
+                    wake_all(worker.flights.leave(&joined.key, self.id), out);
+                    let wake = Some(wake).filter(|wake| *wake != Wake::Lead);
+                    return self.look(now, *asked, wake, worker, out);
+                }
                 let verdict = self.look(now, *asked, Some(wake), worker, out);
-                if !matches!(verdict, RequestVerdict::Forward(_)) {
+                if !matches!(verdict, RequestVerdict::Forward(_) | RequestVerdict::Wait) {
                     // Answered from the store: whoever waits behind this one may go on.
-                    let woken = worker.flights.leave(&joined.key, self.id);
-                    wake_all(woken, out);
+                    wake_all(worker.flights.leave(&joined.key, self.id), out);
                 }
                 verdict
             }

@@ -17,6 +17,7 @@ use crate::field::{age as age_field, date};
 use crate::fields::{ResponseHead, Source};
 use crate::flights::{Part, Wake};
 use crate::policy::rules::EtagRule;
+use crate::purge::Covered;
 use crate::shadow::Seen;
 use crate::shelf::Variant;
 use crate::tally::{Count, Outcome};
@@ -86,7 +87,8 @@ impl Exchange {
     }
 
     /// A response is stored. Where it is fresh everybody may look; where each use needs the origin's word, followers are let go
-    /// a few at a time, and the next requests do not wait for one another.
+    /// a few at a time, and the next requests do not wait for one another. Where it was purged before it was complete it is
+    /// nobody else's answer: one of those that wait asks anew, and the others wait for that.
     pub(super) fn wake_followers(
         &self,
         now: Timestamp,
@@ -98,7 +100,11 @@ impl Exchange {
         let key = &asked.keyed.key;
         let age = age::current_age(&variant.entry.facts().times, now);
         let fresh = variant.judged.lifetime.is_some_and(|l| !l.always_validate && l.fresh_for > age);
-        if fresh {
+        let facts = variant.entry.facts();
+        let purged = worker.purges.covers(&facts.url, variant.entry.tags(), variant.standing) != Covered::No;
+        if fresh && purged {
+            wake_all(worker.flights.leave(key, self.id), out);
+        } else if fresh {
             wake_all(worker.flights.land(key, self.id), out);
         } else {
             worker.flights.note_uncacheable(key, now);

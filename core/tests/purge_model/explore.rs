@@ -13,7 +13,7 @@ pub enum Found {
 }
 
 /// More states than this are not looked at: the bounds are too wide for a test.
-const STATES_MAX: usize = 2_000_000;
+const STATES_MAX: usize = 4_000_000;
 
 pub fn explore(bounds: Bounds) -> Found {
     let mut seen: HashSet<(u64, u64)> = HashSet::new();
