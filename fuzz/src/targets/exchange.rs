@@ -389,7 +389,9 @@ impl World {
                 assert!(matches!(verdict, RequestVerdict::Forward(edits) if edits.is_empty()));
             }
             1 if stream.awaits != Awaits::Fetch => {
-                assert!(exchange.on_fetched(now, Answer::Failed, worker, out).is_none())
+                assert!(exchange.on_fetched(now, Answer::Failed, worker, out).is_none());
+                // Whatever it waited for: somebody else has answered it.
+                stream.awaits = Awaits::Nothing;
             }
             2 if stream.awaits != Awaits::Wake => {
                 let verdict = exchange.on_wake(now, Wake::Landed, worker, out);
