@@ -12,7 +12,7 @@ use crate::edge::Edge;
 use crate::exchange::CACHE_NAME;
 use crate::flights::Flights;
 use crate::policy::Policy;
-use crate::purge::{Mode, Position, Purges, Scope};
+use crate::purge::{Made, Mode, Position, Purges, Scope, Word};
 use crate::shadow::Shadow;
 use crate::shelf::Shelf;
 use crate::tally::Tally;
@@ -127,12 +127,20 @@ impl Worker {
         }
     }
 
-    /// Takes up a purge that a neighbour has made. Where there is a cluster, the neighbour tells it.
+    /// Takes up a purge of nobody's: where there is a cluster it is as if somebody was to tell it who is gone.
     pub fn purge(&mut self, now: Timestamp, scope: Scope, mode: Mode) {
-        if self.cluster.is_some() {
-            self.purges.told(scope, mode, now);
-        } else {
-            self.purges.append(scope, mode);
+        self.take_word(now, Word::Purged(Made::default(), scope, mode));
+    }
+
+    /// A neighbour says something of its purges. Where there is a cluster, the neighbour tells it.
+    pub fn take_word(&mut self, now: Timestamp, word: Word) {
+        match word {
+            Word::Purged(made, scope, mode) if self.cluster.is_some() => self.purges.told(made, scope, mode, now),
+            Word::Purged(_, scope, mode) => {
+                self.purges.append(scope, mode);
+            }
+            Word::Confirmed(made, at) => self.purges.confirmed(made, at),
+            Word::StillTelling(by) => self.purges.still_telling(by, now),
         }
     }
 }

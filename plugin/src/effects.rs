@@ -16,6 +16,7 @@ use larder_core::cluster::{Call, CallFailure};
 use larder_core::exchange::{Answer, Invalidation, Refresh};
 use larder_core::fields::ResponseHead;
 use larder_core::flights::{StreamId, Wake};
+use larder_core::purge::Word;
 use larder_core::time::Timestamp;
 
 use crate::cluster::{self, Errand, Purging, Purpose};
@@ -141,13 +142,17 @@ fn work(here: Here, now: Timestamp, mut todo: VecDeque<(Option<Asker>, Effect)>)
                 cluster::leave(errand(*call, asker, Purpose::Tell));
             }
             (Effect::Invalidate(invalidation), Some(asker)) => {
-                let Invalidation { purges, last, call } = *invalidation;
-                for (scope, mode) in &purges {
-                    vm::purge(scope, *mode, Some(&asker.cache));
+                let Invalidation { purges, last, call, at } = *invalidation;
+                let made = peers::made();
+                let mut words: Vec<_> =
+                    purges.into_iter().map(|(scope, mode)| Word::Purged(made, scope, mode)).collect();
+                if call.is_none() {
+                    // The log has it, or there is none that it could be told.
+                    words.push(Word::Confirmed(made, at.unwrap_or_default()));
                 }
-                peers::tell(&purges);
+                peers::say(&words, &asker.cache);
                 if let Some(call) = call {
-                    let purpose = Purpose::Purge(Purging { last });
+                    let purpose = Purpose::Purge(Purging { last, made, folded: Vec::new() });
                     run_errand(here, errand(call, asker, purpose), &mut acting_for, &mut hops);
                 }
             }

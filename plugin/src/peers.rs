@@ -6,11 +6,12 @@
 //! finds its slot gone at the next tick, forgets everything it has stored and takes another. So nothing is ever served that a
 //! purge should have removed, and nothing grows without bound.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use larder_core::purge::{Mode, Scope};
+use larder_core::purge::{Made, Word};
 
+use crate::vm::SharedCache;
 use crate::{raw, vm};
 
 /// VMs that can hear of one another; more workers push one another out and purge themselves.
@@ -22,6 +23,7 @@ const DRAINED_AT_ONCE: usize = 4096;
 
 thread_local! {
     static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
+    static MADE: Cell<u64> = const { Cell::new(0) };
     static UNHEARD: RefCell<BTreeMap<u32, (Slot, u32)>> = const { RefCell::new(BTreeMap::new()) };
 }
 
@@ -133,8 +135,8 @@ pub fn hear() {
     let Some(own) = OWN.with_borrow(Clone::clone) else { return };
     let (mut heard, mut any) = (0usize, false);
     while let Some(message) = raw::dequeue(own.slot.queue) {
-        if let Some((scope, mode)) = Scope::decode(&message) {
-            vm::purge(&scope, mode, None);
+        if let Some(word) = Word::decode(&message) {
+            vm::hear(&word, None);
             any = true;
         }
         heard = heard.saturating_add(1);
@@ -180,7 +182,7 @@ fn keep_slot(own: &Own, slot: Slot) {
 
 /// Purges may have been missed: nothing that is stored can be trusted.
 fn start_over() {
-    vm::purge(&Scope::All, Mode::Hard, None);
+    vm::purge_all();
     OWN.set(None);
     take_slot();
 }
@@ -192,10 +194,31 @@ pub fn call_root() {
     }
 }
 
+/// What a purge of this VM's is known by. A queue's number is no other VM's, not even a later one's.
+pub fn made() -> Made {
+    MADE.set(MADE.get().wrapping_add(1));
+    Made { by: own_queue(), number: MADE.get() }
+}
+
+fn own_queue() -> u32 {
+    OWN.with_borrow(|own| own.as_ref().map_or(0, |own| own.slot.queue))
+}
+
+/// Says to the other VMs that what this one has purged is not in the log yet.
+pub fn still_telling() {
+    tell(&[Word::StillTelling(own_queue())]);
+}
+
+/// Says something to the other VMs, and to the other caches of this one.
+pub fn say(words: &[Word], except: &SharedCache) {
+    words.iter().for_each(|word| vm::hear(word, Some(except)));
+    tell(words);
+}
+
 /// Tells the other VMs.
-pub fn tell(purges: &[(Scope, Mode)]) {
+fn tell(words: &[Word]) {
     let own = own_number();
-    let messages: Vec<Vec<u8>> = purges.iter().map(|(scope, mode)| scope.encode(*mode)).collect();
+    let messages: Vec<Vec<u8>> = words.iter().map(Word::encode).collect();
     let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
     for number in (0..taken().0).filter(|number| Some(*number) != own) {
         let Ok((bytes, version)) = raw::shared(&key(number)) else { return };

@@ -13,7 +13,7 @@ use larder_core::Policy;
 use larder_core::cluster::Subscription;
 use larder_core::cluster::message::Policies;
 use larder_core::edge::Edge;
-use larder_core::purge::{Mode, Scope};
+use larder_core::purge::{Made, Mode, Scope, Word};
 use larder_core::time::Timestamp;
 use larder_core::worker::Worker;
 
@@ -225,13 +225,18 @@ pub fn take_up(cache: &SharedCache, policies: Option<&Policies>) {
     });
 }
 
-/// Takes up a purge in every cache of this VM.
-pub fn purge(scope: &Scope, mode: Mode, except: Option<&SharedCache>) {
+/// Purges in every cache of this VM, without anybody's word.
+pub fn purge_all() {
+    hear(&Word::Purged(Made::default(), Scope::All, Mode::Hard), None);
+}
+
+/// Takes up what is said of purges in every cache of this VM.
+pub fn hear(word: &Word, except: Option<&SharedCache>) {
     let now = now();
     let caches = CACHES.with_borrow(|caches| caches.iter().map(|(_, cache)| cache.clone()).collect::<Vec<_>>());
     for cache in caches {
         if !except.is_some_and(|except| Rc::ptr_eq(except, &cache)) {
-            cache.borrow_mut().worker.purge(now, scope.clone(), mode);
+            cache.borrow_mut().worker.take_word(now, word.clone());
         }
     }
 }

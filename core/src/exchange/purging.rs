@@ -104,7 +104,7 @@ impl Exchange {
                     let last = numbers.last().unwrap_or(first);
                     worker.purges.sent(first, last);
                     worker.purges.acknowledged(last, position);
-                    let told = Invalidation { purges: purging.purges, last, call: None };
+                    let told = Invalidation { purges: purging.purges, last, call: None, at: Some(position) };
                     out.push(Effect::Invalidate(Box::new(told)));
                 }
                 let text = format!("{{\"log\":\"{:x}\",\"sequence\":{}}}\n", position.log, position.sequence.0);

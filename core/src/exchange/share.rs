@@ -102,7 +102,7 @@ pub fn purge(purges: Vec<(Scope, Mode)>, worker: &mut Worker) -> Option<Invalida
         let message = Purge { who: "worker".to_owned(), token: None, purges: purges.clone() };
         Call { path: Purge::PATH, name: LOG_NAME.to_owned(), body: message.encode(), timeout: TELL_TIMEOUT, group: 0 }
     });
-    Some(Invalidation { purges, last, call })
+    Some(Invalidation { purges, last, call, at: None })
 }
 
 /// `lease` says which node gave it: that one is who is told.

@@ -9,7 +9,7 @@ use crate::cluster::Call;
 use crate::entry::Entry;
 use crate::fields::{Field, Fields, Name, RequestHead, SharedFields};
 use crate::flights::{StreamId, Wake};
-use crate::purge::{Mode, Scope, Sequence};
+use crate::purge::{Mode, Position, Scope, Sequence};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -98,6 +98,8 @@ pub struct Invalidation {
     pub last: Sequence,
     /// The call that puts them into the cluster's log.
     pub call: Option<Call>,
+    /// Where in the log they are, should that be known already.
+    pub at: Option<Position>,
 }
 
 /// A change to a head.

@@ -4,9 +4,11 @@
 //! its request began, and an entry is valid only if no later record matches it. A fill that began before a purge can
 //! therefore never land after it. Tags are not indexed: a purge costs one insertion, a lookup checks its entry's tags.
 
+mod peer;
 mod table;
 mod view;
 
+pub use peer::{Made, Word};
 pub use table::PurgeTable;
 pub use view::{Purges, Standing};
 

@@ -3,16 +3,17 @@
 //!
 //! Invariant: a copy is used only where neither order has a later record that matches it. What the worker itself purges counts
 //! at once; until the log has come back with it, nothing that the cluster hands out is taken for newer than that purge. The same goes for
-//! what a neighbour purges, who tells the cluster: for a while at most, should the neighbour not live to do so.
+//! what a neighbour purges, who tells the cluster and then says where in the log it is: for a while at most, should the neighbour not live
+//! to do so.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
-use super::{Covered, Mode, Position, PurgeTable, Record, Scope, Sequence};
+use super::{Covered, Made, Mode, Position, PurgeTable, Record, Scope, Sequence};
 use crate::time::{Millis, Timestamp};
 
-/// After this long, what a neighbour was to tell the cluster is there, or never will be.
-const TOLD_FOR: Millis = Millis(10_000);
+/// A neighbour that has not said for so long that it is still telling the cluster never will: longer than from one attempt to the next.
+const TOLD_FOR: Millis = Millis(20_000);
 
 /// More than this is not waited for: then what the cluster hands out may be older by the time that a purge travels.
 const UNCONFIRMED_MAX: usize = 4096;
@@ -45,8 +46,8 @@ struct Unconfirmed {
     first: Sequence,
     last: Sequence,
     at: Option<Position>,
-    /// A neighbour's, and when it was heard of.
-    told: Option<(Scope, Timestamp)>,
+    /// A neighbour's, and when something was last heard of it.
+    told: Option<(Made, Timestamp)>,
 }
 
 impl<S: BuildHasher + Clone> Purges<S> {
@@ -102,19 +103,37 @@ impl<S: BuildHasher + Clone> Purges<S> {
     }
 
     /// A purge that a neighbour has made, and tells the cluster of.
-    pub fn told(&mut self, scope: Scope, mode: Mode, now: Timestamp) {
-        let sequence = self.append(scope.clone(), mode);
+    pub fn told(&mut self, made: Made, scope: Scope, mode: Mode, now: Timestamp) {
+        let sequence = self.append(scope, mode);
         if self.unconfirmed.len() < UNCONFIRMED_MAX {
-            let told = Some((scope, now));
+            let told = Some((made, now));
             self.unconfirmed.push_back(Unconfirmed { first: sequence, last: sequence, at: None, told });
+        }
+    }
+
+    /// A neighbour says where in the log its purge is.
+    pub fn confirmed(&mut self, made: Made, at: Position) {
+        for waiting in &mut self.unconfirmed {
+            if waiting.told.is_some_and(|(which, _)| which == made) {
+                waiting.at = Some(at);
+            }
+        }
+        self.confirm();
+    }
+
+    /// A neighbour has yet to tell the cluster, and goes on trying.
+    pub fn still_telling(&mut self, by: u32, now: Timestamp) {
+        for (made, heard) in self.unconfirmed.iter_mut().filter_map(|waiting| waiting.told.as_mut()) {
+            if made.by == by {
+                *heard = now;
+            }
         }
     }
 
     /// Time has passed: what neighbours were to tell the cluster is not waited for any longer.
     pub fn give_up(&mut self, now: Timestamp) {
-        let is_over =
-            |told: &Option<(Scope, Timestamp)>| told.as_ref().is_some_and(|(_, at)| now.since(*at) > TOLD_FOR);
-        while self.unconfirmed.front().is_some_and(|waiting| is_over(&waiting.told)) {
+        let is_over = |told: Option<(Made, Timestamp)>| told.is_some_and(|(_, at)| now.since(at) > TOLD_FOR);
+        while self.unconfirmed.front().is_some_and(|waiting| is_over(waiting.told)) {
             self.unconfirmed.pop_front();
         }
         self.confirm();
@@ -136,12 +155,6 @@ impl<S: BuildHasher + Clone> Purges<S> {
     /// Takes up a record of the log.
     pub fn heard(&mut self, record: &Record) {
         self.log.apply(record);
-        let is_this = |waiting: &&mut Unconfirmed| {
-            waiting.at.is_none() && waiting.told.as_ref().is_some_and(|(scope, _)| *scope == record.scope)
-        };
-        if let Some(waiting) = self.unconfirmed.iter_mut().find(is_this) {
-            waiting.at = Some(Position { log: self.log_id, sequence: record.sequence });
-        }
     }
 
     /// Everything up to `head` of the log has been heard.
@@ -181,6 +194,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     const LOG: u64 = 7;
+    const MADE: Made = Made { by: 2, number: 5 };
 
     fn at(sequence: u64) -> Position {
         Position { log: LOG, sequence: Sequence(sequence) }
@@ -232,12 +246,17 @@ mod tests {
     fn what_a_neighbour_purges_counts_against_the_cluster_until_the_log_brings_it() {
         let mut purges = purges();
         let now = Timestamp(1_000_000);
-        purges.told(Scope::Tag("t".into()), Mode::Hard, now);
+        purges.told(MADE, Scope::Tag("t".into()), Mode::Hard, now);
         // Handed out by a node that has not heard of it.
         assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard);
-        purges.heard(&tag(11, "another", Mode::Hard));
+        // What comes first is a purge of the same name that somebody else had made before.
+        purges.heard(&tag(11, "t", Mode::Hard));
         purges.heard_up_to(Sequence(11));
         assert_eq!(covered(&purges, purges.standing_of(at(11), false)), Covered::Hard);
+        purges.confirmed(Made { number: 4, ..MADE }, at(11));
+        assert_eq!(covered(&purges, purges.standing_of(at(11), false)), Covered::Hard, "another one's");
+        purges.confirmed(MADE, at(12));
+        assert_eq!(covered(&purges, purges.standing_of(at(11), false)), Covered::Hard, "the log is not heard so far");
         purges.heard(&tag(12, "t", Mode::Hard));
         purges.heard_up_to(Sequence(12));
         assert_eq!(covered(&purges, purges.standing_of(at(12), false)), Covered::No);
@@ -247,10 +266,12 @@ mod tests {
     #[test]
     fn a_neighbour_that_never_tells_the_cluster_is_not_waited_for_for_ever() {
         let mut purges = purges();
-        purges.told(Scope::Tag("t".into()), Mode::Hard, Timestamp(0));
-        purges.give_up(Timestamp(TOLD_FOR.0));
+        purges.told(MADE, Scope::Tag("t".into()), Mode::Hard, Timestamp(0));
+        purges.still_telling(MADE.by + 1, Timestamp(10_000));
+        purges.still_telling(MADE.by, Timestamp(9_000));
+        purges.give_up(Timestamp(9_000 + TOLD_FOR.0));
         assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard);
-        purges.give_up(Timestamp(TOLD_FOR.0 + 1));
+        purges.give_up(Timestamp(9_000 + TOLD_FOR.0 + 1));
         assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::No);
     }
 

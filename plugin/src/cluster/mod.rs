@@ -99,7 +99,9 @@ pub fn run_left(root: u32) {
 pub fn run_queued(root: u32) {
     while let Some(errand) = QUEUED.with_borrow_mut(VecDeque::pop_front) {
         match errand.purpose {
-            Purpose::Purge(Purging { last }) => purges::purge(root, errand, last),
+            Purpose::Purge(purging) => {
+                purges::purge(root, Errand { purpose: Purpose::Tell, ..errand }, purging);
+            }
             _ => run(root, errand),
         }
     }

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 use larder_core::cluster::message::{Message, Purge, PurgeAnswer};
 use larder_core::cluster::{Call, CallFailure};
-use larder_core::purge::{Mode, Scope, Sequence};
+use larder_core::purge::{Made, Mode, Scope, Sequence, Word};
 use larder_core::time::{Millis, Timestamp};
 
 use super::{Errand, Purpose, run};
+use crate::peers;
 use crate::raw::{self, Level};
 use crate::vm::{Plugin, SharedCache};
 
@@ -18,13 +19,17 @@ use crate::vm::{Plugin, SharedCache};
 pub struct Purging {
     /// Its last number in the worker's own order.
     pub last: Sequence,
+    /// What neighbours know it by.
+    pub made: Made,
+    /// Others that it stands for, and whose they are.
+    pub folded: Vec<(SharedCache, Sequence, Made)>,
 }
 
 struct Waiting {
     call: Call,
     plugin: Rc<Plugin>,
     cache: SharedCache,
-    last: Sequence,
+    purging: Purging,
 }
 
 thread_local! {
@@ -38,17 +43,18 @@ const PAUSE: Millis = Millis(100);
 const PAUSE_DOUBLINGS_MAX: u32 = 6;
 
 /// Sends a purge, in a callback of the root; behind those that wait, where some do.
-pub fn purge(root: u32, errand: Errand, last: Sequence) {
+pub fn purge(root: u32, errand: Errand, purging: Purging) {
     let Errand { call, plugin, cache, .. } = errand;
     let waits = WAITING.with_borrow(|waiting| !waiting.is_empty()) || AGAIN.with_borrow(|again| again.0);
+    let one = Waiting { call, plugin, cache, purging };
     if waits {
-        push(Waiting { call, plugin, cache, last });
+        push(one);
     } else {
-        send(root, Waiting { call, plugin, cache, last });
+        send(root, one);
     }
 }
 
-fn push(one: Waiting) {
+fn push(mut one: Waiting) {
     WAITING.with_borrow_mut(|waiting| {
         if waiting.len() < WAITING_MAX {
             waiting.push_back(one);
@@ -57,16 +63,19 @@ fn push(one: Waiting) {
         // Everything covers each of them, whatever they named.
         raw::log(Level::Error, "larder: too many purges wait for the cluster; everything is purged instead of each");
         let message = Purge { who: "worker".to_owned(), token: None, purges: vec![(Scope::All, Mode::Hard)] };
-        let all = Waiting { call: Call { body: message.encode(), ..one.call.clone() }, ..one };
-        waiting.clear();
-        waiting.push_back(all);
+        one.call.body = message.encode();
+        for Waiting { cache, purging, .. } in waiting.drain(..) {
+            one.purging.folded.push((cache, purging.last, purging.made));
+            one.purging.folded.extend(purging.folded);
+        }
+        waiting.push_back(one);
     });
 }
 
 fn send(root: u32, one: Waiting) {
     AGAIN.with_borrow_mut(|again| again.0 = true);
-    let Waiting { call, plugin, cache, last } = one;
-    run(root, Errand { call, plugin, cache, purpose: Purpose::Purge(Purging { last }) });
+    let Waiting { call, plugin, cache, purging } = one;
+    run(root, Errand { call, plugin, cache, purpose: Purpose::Purge(purging) });
 }
 
 pub(super) fn answered(
@@ -86,7 +95,12 @@ pub(super) fn answered(
     match done {
         Some(position) => {
             AGAIN.with_borrow_mut(|again| *again = (false, Timestamp(0), 0));
-            cache.borrow_mut().worker.purges.acknowledged(purging.last, position);
+            let Purging { last, made, mut folded } = purging;
+            folded.push((cache, last, made));
+            for (cache, last, made) in folded {
+                cache.borrow_mut().worker.purges.acknowledged(last, position);
+                peers::say(&[Word::Confirmed(made, position)], &cache);
+            }
             next(root);
         }
         None => {
@@ -94,7 +108,8 @@ pub(super) fn answered(
                 let pause = PAUSE.0.saturating_mul(1u64 << again.2.min(PAUSE_DOUBLINGS_MAX));
                 *again = (false, now.plus(Millis(pause)), again.2.saturating_add(1));
             });
-            WAITING.with_borrow_mut(|waiting| waiting.push_front(Waiting { call, plugin, cache, last: purging.last }));
+            WAITING.with_borrow_mut(|waiting| waiting.push_front(Waiting { call, plugin, cache, purging }));
+            peers::still_telling();
         }
     }
 }
@@ -107,7 +122,7 @@ fn next(root: u32) {
 
 pub(super) fn lost(plugin: Rc<Plugin>, cache: SharedCache, call: Call, purging: Purging) {
     AGAIN.with_borrow_mut(|again| again.0 = false);
-    WAITING.with_borrow_mut(|waiting| waiting.push_front(Waiting { call, plugin, cache, last: purging.last }));
+    WAITING.with_borrow_mut(|waiting| waiting.push_front(Waiting { call, plugin, cache, purging }));
 }
 
 pub(super) fn tick(root: u32, now: Timestamp) {

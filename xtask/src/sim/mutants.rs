@@ -69,7 +69,8 @@ pub fn main(args: &Args) -> Result<Verdict> {
         return Ok(Verdict::Good);
     }
     let (toolchain, _) = wasm::ensure()?;
-    let simulation = super::command(false)?.get_program().to_owned();
+    // Thousands of seeds for each: compiling it for speed is soon made good.
+    let simulation = super::command(true)?.get_program().to_owned();
     let scenarios = scenarios()?;
     let tree = paths::scratch("mutants").join("tree");
     let mut bad = 0;
