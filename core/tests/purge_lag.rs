@@ -1,5 +1,5 @@
-//! A worker that has not heard from the purge log for too long: what is in its memory is not used, but for what was fetched meanwhile
-//! for whoever waited for it.
+//! A worker that has not heard from the purge log for too long: what is in its memory is not used, not even where the origin fails, but
+//! for what was fetched meanwhile for whoever waited for it.
 
 use std::sync::Arc;
 
@@ -28,13 +28,31 @@ fn fields(lines: &[(&str, &str)]) -> Fields {
 
 impl World {
     fn new() -> Self {
-        let policy = Policy::parse(r#"{ "version": 1, "name": "lag" }"#).unwrap_or_else(|errors| panic!("{errors}"));
+        let text = r#"{ "version": 1, "name": "lag", "defaults": { "stale": { "if_error": "1h" } } }"#;
+        let policy = Policy::parse(text).unwrap_or_else(|errors| panic!("{errors}"));
         let mut worker = Worker::new(1 << 20, 1);
         worker.use_cluster(Some(Settings::default()));
         let mut world = Self { policy: Arc::new(policy), worker, now: Timestamp::from_secs(1_700_000_000), streams: 0 };
-        let heard = PollAnswer { position: POSITION, begins_anew: true, records: Vec::new(), policies: None };
-        world.worker.heard(world.now, &heard);
+        world.hears(true);
         world
+    }
+
+    /// The log says that nothing was purged.
+    fn hears(&mut self, begins_anew: bool) {
+        let heard = PollAnswer { position: POSITION, begins_anew, records: Vec::new(), policies: None };
+        self.worker.heard(self.now, &heard);
+    }
+
+    /// A request goes to the origin, since the cluster says nothing, or that it has nothing.
+    fn forwards(&mut self, language: &str, silent: bool) -> Exchange {
+        let (mut exchange, _, verdict) = self.asks(language);
+        assert!(matches!(verdict, RequestVerdict::Wait), "{verdict:?}");
+        let miss =
+            LookupAnswer { now: self.now, position: POSITION, lease: Lease::None, found: None, other_variants: false };
+        let answer = if silent { Err(CallFailure::TimedOut) } else { Ok(miss.encode().into()) };
+        let verdict = exchange.on_lookup(self.now, answer, &mut self.worker, &mut Vec::new());
+        assert!(matches!(verdict, RequestVerdict::Forward(_)), "{verdict:?}");
+        exchange
     }
 
     fn asks(&mut self, language: &str) -> (Exchange, StreamId, RequestVerdict) {
@@ -70,12 +88,7 @@ impl World {
 #[test]
 fn what_landed_answers_who_waited_for_it_and_not_who_waited_beside_it() {
     let mut world = World::new();
-    let (mut first, _, verdict) = world.asks("fr");
-    assert!(matches!(verdict, RequestVerdict::Wait), "{verdict:?}");
-    let miss =
-        LookupAnswer { now: world.now, position: POSITION, lease: Lease::None, found: None, other_variants: false };
-    let verdict = first.on_lookup(world.now, Ok(miss.encode().into()), &mut world.worker, &mut Vec::new());
-    assert!(matches!(verdict, RequestVerdict::Forward(_)), "{verdict:?}");
+    let mut first = world.forwards("fr", false);
     world.answers(&mut first);
 
     // Nothing is heard from the log for longer than is allowed: in French there may be another text by now.
@@ -93,5 +106,22 @@ fn what_landed_answers_who_waited_for_it_and_not_who_waited_beside_it() {
         assert!(woken.contains(&(id, Wake::Landed)), "{woken:?}");
         let verdict = follower.on_wake(world.now, Wake::Landed, &mut world.worker, &mut Vec::new());
         assert_eq!(matches!(verdict, RequestVerdict::Respond(_)), answered, "{verdict:?}");
+    }
+}
+
+#[test]
+fn what_may_have_been_purged_does_not_stand_in_for_a_failing_origin() {
+    for (heard, stands_in) in [(true, true), (false, false)] {
+        let mut world = World::new();
+        let mut first = world.forwards("fr", false);
+        world.answers(&mut first);
+        world.now = world.now.plus(Millis(700_000));
+        if heard {
+            world.hears(false);
+        }
+        let mut second = world.forwards("fr", true);
+        let head = ResponseHead { status: 503, ..ResponseHead::default() };
+        let verdict = second.on_response(world.now, head, &mut world.worker, &mut Vec::new());
+        assert_eq!(matches!(verdict, ResponseVerdict::Replace(_)), stands_in, "{heard}: {verdict:?}");
     }
 }

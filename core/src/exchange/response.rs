@@ -122,6 +122,10 @@ impl Exchange {
         out: &mut Vec<Effect>,
     ) -> Option<ResponseVerdict> {
         let variant = fetch.stale.as_ref()?;
+        // What is in memory may have been purged, where the log was not heard of lately; what a node has just handed out was not.
+        if !fetch.known_there && !worker.is_current(now) {
+            return None;
+        }
         let lifetime = variant.judged.lifetime?;
         let facts = variant.entry.facts();
         let covered = worker.purges.covers(&facts.url, variant.entry.tags(), variant.standing);
