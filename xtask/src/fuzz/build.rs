@@ -55,7 +55,9 @@ impl Built {
         let mut command = Command::new(&self.program);
         command.current_dir(paths::root()).env("LARDER_FUZZ_TARGET", &target.name);
         if let Some(module) = self.module.as_ref().filter(|_| target.needs_module) {
-            command.env("LARDER_WASM", module);
+            // libFuzzer makes inputs longer as thousands of shorter ones find nothing new; at some hundred a second it would stay at a few
+            // bytes, which are a callback or two.
+            command.env("LARDER_WASM", module).arg("-len_control=0");
         }
         command.arg(format!("-max_len={}", target.bytes_max)).args([
             "-timeout=120",
