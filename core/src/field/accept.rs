@@ -44,13 +44,16 @@ pub fn choose_language<'a>(values: impl Iterator<Item = &'a [u8]>, supported: &[
 }
 
 /// Whether `language` (a response's `Content-Language`) is the very one that the client likes best, so that no other
-/// variant could suit it better.
+/// variant could suit it better. One that a member refuses (RFC 9110 12.4.2: "a value of 0 means 'not acceptable'") is
+/// liked by none, whatever other members say of it: [`choose_language`] does not choose it either.
 pub fn prefers_language<'a>(values: impl Iterator<Item = &'a [u8]>, language: &[u8]) -> bool {
     let wanted = weighted(values);
     let best = wanted.iter().map(|want| want.weight).max().unwrap_or_default();
     let mut liked = wanted.iter().filter(|want| want.weight == best && best > 0);
     let language = trim(language);
-    matches!((liked.next(), liked.next()), (Some(only), None) if only.name.as_bytes().eq_ignore_ascii_case(language))
+    let is_it = |want: &Weighted<'_>| want.name.as_bytes().eq_ignore_ascii_case(language);
+    let refused = wanted.iter().any(|want| want.weight == 0 && is_it(want));
+    matches!((liked.next(), liked.next()), (Some(only), None) if is_it(only) && !refused)
 }
 
 /// The canonical form of a request field, for comparison by `Vary` (RFC 9111 4.1): lines combined, whitespace around
@@ -221,6 +224,8 @@ mod tests {
             (&["es, *;q=0.1"], "en"),
             (&["en;q=0, *"], "de"),
             (&["en;q=0, de;q=0, fr-CA;q=0"], "en"),
+            // Of what is said of one language, the refusal counts.
+            (&["de, fr-CA;q=0.5, de;q=0"], "fr-CA"),
             (&["d"], "en"),
             (&["de;q=nonsense"], "en"),
             (&[""], "en"),
@@ -240,6 +245,8 @@ mod tests {
             ("en, de", "de", false),
             ("de-AT", "de", false),
             ("de;q=0", "de", false),
+            ("de;q=0, DE", "de", false),
+            ("de, fr;q=0", "de", true),
             ("", "", false),
             ("de", "de, en", false),
         ] {

@@ -102,12 +102,16 @@ impl Expected {
                 None => {
                     self.flags.insert(flag);
                 }
+                // RFC 9111 5.2.2.4, 5.2.2.7: `#field-name`. What is no such list leaves open what is meant; the whole
+                // response is the most that can be, and "many caches treat the qualified form" so anyway.
                 Some(text) if matches!(*flag, "private" | "no-cache") => {
-                    let names: Vec<&str> = text.split(',').map(str::trim).collect();
-                    if !names.iter().all(|name| is_token(name)) {
-                        return None;
+                    let names = text.split(',').map(|name| name.trim_matches([' ', '\t']));
+                    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+                    if names.is_empty() || !names.iter().all(|name| is_token(name)) {
+                        self.flags.insert(flag);
+                    } else {
+                        self.fields.extend(names.iter().map(|name| (*flag, name.to_ascii_lowercase())));
                     }
-                    self.fields.extend(names.iter().map(|name| (*flag, name.to_ascii_lowercase())));
                 }
                 Some(_) => return None,
             }

@@ -92,9 +92,11 @@ fn naive_range(value: &[u8]) -> Option<Naive> {
         (first, "") => digits(first).map(Naive::From),
         (first, last) => {
             let (first, last) = (digits(first)?, digits(last)?);
-            // Beyond what can be counted all numbers are one: such a range lies past every end, whichever way.
-            let uncountable = compare(&first, u64::MAX) != Ordering::Less;
-            (uncountable || order(&first, &last) != Ordering::Greater).then_some(Naive::FromTo(first, last))
+            // Beyond what can be counted all numbers are one: a range with both its ends there lies past every end,
+            // whichever of them is the larger.
+            let uncountable = |number: &str| compare(number, u64::MAX) != Ordering::Less;
+            let is_range = order(&first, &last) != Ordering::Greater || (uncountable(&first) && uncountable(&last));
+            is_range.then_some(Naive::FromTo(first, last))
         }
     }
 }

@@ -20,7 +20,7 @@ use running::Running;
 
 /// Feed the fuzz targets with inputs that reach new code, and hold properties against each
 ///
-/// Needs no nightly compiler and no cargo-fuzz: our crates and their parsers are compiled with coverage counters by the stable compiler,
+/// Needs no nightly compiler and no cargo-fuzz: our crates are compiled with coverage counters by the stable compiler,
 /// larder.wasm too, and linked with libFuzzer. Inputs that reach something new go to target/xtask/fuzz/corpus/TARGET, those that break a
 /// property to target/xtask/fuzz/found/TARGET; fuzz/corpus and fuzz/regressions are read, and written by --merge only.
 #[derive(clap::Args)]

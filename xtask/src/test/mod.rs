@@ -20,9 +20,7 @@ pub use count::Count;
 /// No step may hang a run for ever. The longest, compiling everything on a slow machine, takes a few minutes.
 const STEP_WITHIN: Duration = Duration::from_secs(25 * 60);
 
-/// Run every check: fmt, clippy, tidy, deny, unit, wasm, host, sim, dashboard, deploy, package, envoy, conformance, chaos
-///
-/// The step fuzz runs only where it is named (`--only fuzz`).
+/// Run every check: fmt, clippy, tidy, deny, unit, wasm, host, sim, fuzz, dashboard, deploy, package, envoy, conformance, chaos
 ///
 /// Installs first what the chosen steps need (see `cargo xtask setup`). A failing step shows its output; the steps after
 /// it still run. The last line counts the tests of all steps, and one for each check that has no tests of its own.
@@ -42,7 +40,7 @@ pub struct Args {
     #[arg(long)]
     fail_fast: bool,
     /// How long each target of the fuzz step runs
-    #[arg(long, default_value_t = 12, value_name = "N")]
+    #[arg(long, default_value_t = 10, value_name = "N")]
     fuzz_seconds: u64,
     /// Show the output of steps that pass, too
     #[arg(long)]
@@ -110,10 +108,7 @@ struct Summary<'a> {
 
 pub fn main(args: &Args) -> Result<Verdict> {
     let started = Instant::now();
-    // What fuzzing finds is nobody's change: it runs where it is asked for. What it has found is replayed by the unit step.
-    let usual: Vec<StepName> =
-        StepName::value_variants().iter().copied().filter(|name| *name != StepName::Fuzz).collect();
-    let names = if args.only.is_empty() { &usual } else { &args.only };
+    let names = if args.only.is_empty() { StepName::value_variants() } else { &args.only };
     let versions = versions(&args.envoy)?;
     let mut run = Run { args, outcomes: Vec::new(), modules: None };
     run.heading("setup");
