@@ -5,8 +5,9 @@
 mod name;
 
 use std::any::Any;
+use std::fmt;
 use std::ops::Deref;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -22,32 +23,65 @@ pub struct Field {
 }
 
 /// An ordered list of field lines. Lookups are linear: real messages carry 10 to 30 lines.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Fields {
-    lines: Vec<Field>,
+    lines: Lines,
+}
+
+/// Copies of shared lines cost nothing until one of them is changed.
+#[derive(Clone)]
+enum Lines {
+    Own(Vec<Field>),
+    Shared(Arc<Vec<Field>>),
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::Own(Vec::new())
+    }
+}
+
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.are_same(other) || self.lines() == other.lines()
+    }
+}
+
+impl Eq for Fields {}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.lines()).finish()
+    }
+}
+
+impl From<Vec<Field>> for Fields {
+    fn from(lines: Vec<Field>) -> Self {
+        Self { lines: Lines::Own(lines) }
+    }
 }
 
 impl Fields {
     /// An empty list.
     pub const fn new() -> Self {
-        Self { lines: Vec::new() }
+        Self { lines: Lines::Own(Vec::new()) }
     }
 
     /// An empty list with room for so many lines.
     pub fn with_capacity(lines: usize) -> Self {
-        Self { lines: Vec::with_capacity(lines) }
+        Vec::with_capacity(lines).into()
     }
 
     /// Takes over what a host has read; names are made lower case where they are not.
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let line = |(name, value): (String, Vec<u8>)| Field { name: Name::new(&name), value: value.into() };
-        Self { lines: pairs.into_iter().map(line).collect() }
+        pairs.into_iter().map(line).collect::<Vec<_>>().into()
     }
 
     /// Lines whose values share one piece of memory, all of which lives as long as any of them.
     pub fn from_slices<'a>(memory: &Bytes, pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let line = |(name, value): (&str, &[u8])| Field { name: Name::new(name), value: memory.slice_ref(value) };
-        Self { lines: pairs.into_iter().map(line).collect() }
+        pairs.into_iter().map(line).collect::<Vec<_>>().into()
     }
 
     /// Lines whose values are copied, all of them into one piece of memory.
@@ -56,47 +90,78 @@ impl Fields {
         let mut memory = Vec::with_capacity(bytes);
         pairs().for_each(|(_, value)| memory.extend_from_slice(value));
         let mut memory = Bytes::from(memory);
-        let mut fields = Self::with_capacity(lines);
+        let mut copied = Vec::with_capacity(lines);
         for (name, value) in pairs() {
             let value = memory.split_to(value.len().min(memory.len()));
-            fields.lines.push(Field { name: Name::new(name), value });
+            copied.push(Field { name: Name::new(name), value });
         }
-        fields
+        copied.into()
     }
 
     /// The lines in order.
     pub fn lines(&self) -> &[Field] {
-        &self.lines
+        match &self.lines {
+            Lines::Own(lines) => lines,
+            Lines::Shared(lines) => lines,
+        }
+    }
+
+    /// From now on copies share the lines, until one is changed: worth a piece of memory where there will be several.
+    pub fn share(&mut self) {
+        if let Lines::Own(lines) = &mut self.lines {
+            lines.shrink_to_fit();
+            self.lines = Lines::Shared(Arc::new(std::mem::take(lines)));
+        }
+    }
+
+    /// Whether these are the very same lines, unchanged since they were shared.
+    pub fn are_same(&self, other: &Self) -> bool {
+        match (&self.lines, &other.lines) {
+            (Lines::Shared(one), Lines::Shared(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// The lines, to change them.
+    fn own(&mut self) -> &mut Vec<Field> {
+        if let Lines::Shared(lines) = &mut self.lines {
+            let lines = std::mem::take(lines);
+            self.lines = Lines::Own(Arc::unwrap_or_clone(lines));
+        }
+        match &mut self.lines {
+            Lines::Own(lines) => lines,
+            Lines::Shared(lines) => Arc::make_mut(lines),
+        }
     }
 
     /// The lines in order.
     pub fn iter(&self) -> impl Iterator<Item = &Field> {
-        self.lines.iter()
+        self.lines().iter()
     }
 
     /// Number of lines.
     pub fn len(&self) -> usize {
-        self.lines.len()
+        self.lines().len()
     }
 
     /// Whether there are no lines.
     pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+        self.lines().is_empty()
     }
 
     /// The first value of `name` (lower case).
     pub fn first(&self, name: &str) -> Option<&[u8]> {
-        self.lines.iter().find(|line| line.name == name).map(|line| &*line.value)
+        self.lines().iter().find(|line| line.name == name).map(|line| &*line.value)
     }
 
     /// Every value of `name` (lower case), in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.lines.iter().filter(move |line| line.name == name).map(|line| &*line.value)
+        self.lines().iter().filter(move |line| line.name == name).map(|line| &*line.value)
     }
 
     /// Whether `name` (lower case) is present.
     pub fn has(&self, name: &str) -> bool {
-        self.lines.iter().any(|line| line.name == name)
+        self.lines().iter().any(|line| line.name == name)
     }
 
     /// The values of `name` joined by `, `, as RFC 9110 5.3 combines lines; `None` when absent.
@@ -112,54 +177,61 @@ impl Fields {
 
     /// Appends a line whose value is shared.
     pub fn push(&mut self, name: Name, value: Bytes) {
-        self.lines.push(Field { name, value });
+        self.own().push(Field { name, value });
     }
 
     /// Appends a line.
     pub fn add(&mut self, name: &str, value: impl Into<Vec<u8>>) {
-        self.lines.push(Field { name: Name::new(name), value: value.into().into() });
+        self.push(Name::new(name), value.into().into());
     }
 
     /// Replaces every line of `name` by one.
     pub fn set(&mut self, name: &str, value: impl Into<Vec<u8>>) {
         let value = Bytes::from(value.into());
-        match self.lines.iter().position(|line| line.name == name) {
-            Some(at) => {
-                let mut index = 0;
-                self.lines.retain(|line| {
-                    index += 1;
-                    line.name != name || index == at + 1
-                });
-                if let Some(line) = self.lines.get_mut(at) {
-                    line.value = value;
-                }
-            }
-            None => self.lines.push(Field { name: Name::new(name), value }),
+        let Some(at) = self.lines().iter().position(|line| line.name == name) else {
+            return self.push(Name::new(name), value);
+        };
+        let lines = self.own();
+        let mut index = 0;
+        lines.retain(|line| {
+            index += 1;
+            line.name != name || index == at + 1
+        });
+        if let Some(line) = lines.get_mut(at) {
+            line.value = value;
         }
     }
 
     /// Removes every line of `name`.
     pub fn remove(&mut self, name: &str) {
-        self.lines.retain(|line| line.name != name);
+        self.retain(|line| line.name != name);
     }
 
-    /// Keeps the lines for which `keep` says so.
-    pub fn retain(&mut self, keep: impl FnMut(&Field) -> bool) {
-        self.lines.retain(keep);
+    /// Keeps the lines for which `keep` says so. Where it keeps all of them, shared ones stay shared.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Field) -> bool) {
+        let Some(first) = self.lines().iter().position(|line| !keep(line)) else { return };
+        let mut index = 0;
+        self.own().retain(|line| {
+            index += 1;
+            // Each line is asked about once.
+            index <= first || index > first + 1 && keep(line)
+        });
     }
 
-    /// The same lines in memory of their own: what they were made of need not live on.
+    /// The same lines in memory of their own: what they were made of need not live on. Copies share them.
     pub fn compact(&self) -> Self {
-        let mut memory = Vec::with_capacity(self.lines.iter().map(|line| line.value.len()).sum());
-        self.lines.iter().for_each(|line| memory.extend_from_slice(&line.value));
+        let mut memory = Vec::with_capacity(self.iter().map(|line| line.value.len()).sum());
+        self.iter().for_each(|line| memory.extend_from_slice(&line.value));
         let mut memory = Bytes::from(memory);
         let line = |line: &Field| Field { name: line.name.clone(), value: memory.split_to(line.value.len()) };
-        Self { lines: self.lines.iter().map(line).collect() }
+        let mut compact = Self::from(self.iter().map(line).collect::<Vec<_>>());
+        compact.share();
+        compact
     }
 
     /// Bytes of names and values.
     pub fn bytes(&self) -> usize {
-        self.lines.iter().map(|line| line.name.len() + line.value.len()).sum()
+        self.iter().map(|line| line.name.len() + line.value.len()).sum()
     }
 }
 
@@ -301,6 +373,33 @@ mod tests {
         assert_eq!((&shared, &copied), (&plain, &plain));
         assert_eq!(shared.first("b").unwrap().as_ptr(), slice(6, 8).as_ptr());
         assert_eq!(Fields::copied(std::iter::empty), Fields::new());
+    }
+
+    #[test]
+    fn copies_of_shared_lines_are_the_same_until_one_is_changed() {
+        let mut fields = Fields::new();
+        for (name, value) in [("a", "1"), ("b", "2"), ("c", "3"), ("b", "4")] {
+            fields.add(name, value);
+        }
+        assert!(!fields.are_same(&fields.clone()), "not shared yet");
+        fields.share();
+        let mut copy = fields.clone();
+        copy.remove("d");
+        copy.retain(|_| true);
+        assert!(copy.are_same(&fields), "nothing was changed");
+        let mut asked = Vec::new();
+        copy.retain(|line| {
+            asked.push(line.name.to_string());
+            line.name != "b"
+        });
+        assert_eq!(asked, ["a", "b", "c", "b"], "each once");
+        assert!(!copy.are_same(&fields) && copy != fields);
+        let names = |fields: &Fields| fields.iter().map(|line| line.name.to_string()).collect::<Vec<_>>();
+        assert_eq!((names(&copy), names(&fields)), (vec!["a".into(), "c".into()], asked));
+        copy.set("c", "9");
+        copy.add("d", "5");
+        assert_eq!((copy.first("c"), fields.first("c"), fields.has("d")), (Some(&b"9"[..]), Some(&b"3"[..]), false));
+        assert_eq!(fields.compact(), fields);
     }
 
     #[test]

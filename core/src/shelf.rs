@@ -103,6 +103,8 @@ impl Shelf {
         }
         let mut variants = self.slots.remove(key).map(|(_, variants)| variants).unwrap_or_default();
         variants.retain(|known| known.entry.facts().vary != variant.entry.facts().vary);
+        // Most keys have one variant: a list that grows by itself begins with room for four.
+        variants.reserve_exact(1);
         variants.insert(0, variant);
         variants.truncate(variants_max.max(1) as usize);
         let mut total = 0;

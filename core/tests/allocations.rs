@@ -131,5 +131,5 @@ fn a_304_allocates_this_often() {
 #[test]
 fn a_pass_allocates_this_often() {
     let forwards = |verdict: &RequestVerdict| matches!(verdict, RequestVerdict::Forward(_));
-    assert_eq!(allocations(&mut world(), "/account", &[], forwards), 8);
+    assert_eq!(allocations(&mut world(), "/account", &[], forwards), 2);
 }

@@ -36,7 +36,9 @@ pub fn send(reply: &Reply, path: Path) -> Result<Mend, Status> {
     let default = (path == Path::Response && content_type.is_none() && !body.is_empty())
         .then_some(("content-type", &b"application/octet-stream"[..]));
     let mut lines = Vec::with_capacity(reply.base.len().saturating_add(reply.extra.len()).saturating_add(1));
-    for field in reply.fields() {
+    // What is shared with the store was looked at when it was judged.
+    lines.extend(reply.base.iter().map(|field| (field.name.as_str(), &*field.value)));
+    for field in reply.extra.iter() {
         if head::is_clean(&field.value) {
             lines.push((field.name.as_str(), &*field.value));
         } else {

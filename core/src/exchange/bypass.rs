@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::receive::Receiving;
 use super::request::{internal_edits, miss};
 use super::response::wants_etag;
-use super::verdict::{Edit, Effect, RequestVerdict, ResponseVerdict, edits_between};
+use super::verdict::{Edit, Effect, RequestVerdict, ResponseVerdict};
 use super::{Bypassed, Exchange, State, post};
 use crate::decide::admit::Bypass;
 use crate::edge::MARK;
@@ -61,9 +61,9 @@ impl Exchange {
         let status = CacheStatus { detail: Some(reason.as_str().into()), ..miss(worker.name, forwarded) };
         let told = matches!(reason, Bypass::Policy | Bypass::Authorization | Bypass::Edge);
         if !told {
-            let mut fields = head.fields.clone();
-            status.append_to(&mut fields);
-            return ResponseVerdict::Pass { edits: edits_between(&head.fields, &fields), capture: false };
+            let said = status.appended_to(&head.fields);
+            let edits = vec![Edit::Set(Name::new("cache-status"), said.into())];
+            return ResponseVerdict::Pass { edits, capture: false };
         }
         let wants_etag = wants_etag(rules.etag, &head) && request.method == "GET";
         let receiving = Receiving {

@@ -42,10 +42,12 @@ impl Exchange {
     pub(super) fn forward_or_wait(
         &mut self,
         now: Timestamp,
-        onward: Onward,
+        mut onward: Onward,
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) -> RequestVerdict {
+        // On its way there will be several copies of it.
+        onward.asked.request.fields.share();
         if let Some(verdict) = self.send_to_node(now, &onward, worker, out) {
             return verdict;
         }

@@ -32,7 +32,7 @@ pub fn from_stored(request: &RequestHead, variant: &Variant, now: Timestamp, sta
             let extra = extra(variant, now, status);
             Reply {
                 status: 304,
-                base: variant.judged.not_modified_head.clone(),
+                base: variant.judged.not_modified_head().clone(),
                 extra,
                 body: ReplyBody::Empty,
                 head_only: false,
@@ -69,7 +69,7 @@ fn whole_or_part(request: &RequestHead, variant: &Variant, now: Timestamp, statu
             (416, ReplyBody::Empty)
         }
     };
-    let base = if status == 416 { variant.judged.not_modified_head.clone() } else { variant.judged.head.clone() };
+    let base = if status == 416 { variant.judged.not_modified_head().clone() } else { variant.judged.head.clone() };
     Reply { status, base, extra, body, head_only: request.method == "HEAD" }
 }
 

@@ -252,11 +252,12 @@ pub(super) fn strip_internal(fields: &Fields) -> Fields {
 
 /// Edits that take out what only Larder itself may send.
 pub(super) fn internal_edits(fields: &Fields) -> Edits {
+    if !fields.iter().any(|line| is_internal(&line.name)) {
+        return Edits::new();
+    }
     let mut edits = edits_between(fields, &strip_internal(fields));
     // A client that names what only Larder may name has chosen a route by it, perhaps.
-    if !edits.is_empty() {
-        edits.push(Edit::Route);
-    }
+    edits.push(Edit::Route);
     edits
 }
 

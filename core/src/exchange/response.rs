@@ -154,10 +154,12 @@ impl Exchange {
         &mut self,
         now: Timestamp,
         fetch: Fetch,
-        head: ResponseHead,
+        mut head: ResponseHead,
         worker: &mut Worker,
         out: &mut Vec<Effect>,
     ) -> ResponseVerdict {
+        // For the client, for the store, and as it came.
+        head.fields.share();
         let rules = fetch.asked.rules.clone();
         let directives = CacheControl::of_response(&head.fields, &rules.targeted);
         let times = times_of(&head, fetch.sent, now);

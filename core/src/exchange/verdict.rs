@@ -157,6 +157,9 @@ pub fn edits_between(before: &Fields, after: &Fields) -> Edits {
 
 /// What is left of either without the lines that both begin with and both end with: most of a head stays as it is.
 fn where_they_differ<'a>(before: &'a Fields, after: &'a Fields) -> Option<(&'a [Field], &'a [Field])> {
+    if before.are_same(after) {
+        return None;
+    }
     let (was, is) = (before.lines(), after.lines());
     let same = was.iter().zip(is).take_while(|(was, is)| was == is).count();
     let (was, is) = (was.get(same..)?, is.get(same..)?);

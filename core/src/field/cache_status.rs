@@ -36,10 +36,13 @@ impl CacheStatus<'_> {
     /// Appends this member after those of caches nearer to the origin, in one line. What is there is dropped where it
     /// is malformed, since nothing appended to it could be read.
     pub fn append_to(&self, fields: &mut Fields) {
-        let Some(mut value) = fields.joined("cache-status") else {
-            fields.add("cache-status", self.member());
-            return;
-        };
+        let value = self.appended_to(fields);
+        fields.set("cache-status", value);
+    }
+
+    /// The value that [`CacheStatus::append_to`] gives the field.
+    pub fn appended_to(&self, fields: &Fields) -> Vec<u8> {
+        let Some(mut value) = fields.joined("cache-status") else { return self.member().into() };
         let readable = !value.is_empty() && Parser::new(&value).parse::<List>().is_ok_and(|list| !list.is_empty());
         if readable {
             value.extend_from_slice(b", ");
@@ -47,7 +50,7 @@ impl CacheStatus<'_> {
             value.clear();
         }
         value.extend_from_slice(self.member().as_bytes());
-        fields.set("cache-status", value);
+        value
     }
 
     fn member(&self) -> String {

@@ -2,8 +2,8 @@
 //!
 //! Such fields are neither stored nor taken over from a 304.
 
-use super::syntax::{lower_token, members};
-use crate::fields::Fields;
+use super::syntax::{is_token, lower_token, members};
+use crate::fields::{Field, Fields};
 
 /// Takes out `Connection`, what it nominates, and the fields that are of the connection by definition.
 ///
@@ -29,6 +29,11 @@ pub(crate) fn is_hop_by_hop(name: &str) -> bool {
 /// Whether `value` can stand in a field (RFC 9110 5.5: no CR, LF or NUL).
 pub fn is_clean(value: &[u8]) -> bool {
     !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | b'\0'))
+}
+
+/// Whether a line can stand in a head: its name is a token (RFC 9110 5.1), its value clean.
+pub(crate) fn is_line(line: &Field) -> bool {
+    is_token(line.name.as_bytes()) && is_clean(&line.value)
 }
 
 /// `Proxy-Status` (RFC 9209) is not among them: it is meant for the client.

@@ -35,6 +35,9 @@ pub struct Args {
     /// Processes at a time: of several targets, or of the one that is chosen
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     jobs: u32,
+    /// Where chance begins, so that two runs of the same program try the same [default: somewhere else each time]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    seed: Option<u32>,
     /// Print the targets, and run none
     #[arg(long)]
     list: bool,
@@ -107,7 +110,7 @@ fn run(built: &Built, targets: &[Target], args: &Args) -> Result<Vec<Outcome>> {
         while running.len() < args.jobs as usize
             && let Some((target, copy)) = waiting.pop_front()
         {
-            running.push(Running::start(built, target, copy, args.seconds)?);
+            running.push(Running::start(built, target, copy, args)?);
         }
         thread::sleep(POLL);
         for ended in running.extract_if(.., Running::has_ended) {

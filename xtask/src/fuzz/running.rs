@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use super::report::{Finding, Outcome, Stats};
-use super::{Built, Target, create, found, gathered, kept};
+use super::{Args, Built, Target, create, found, gathered, kept};
 use crate::paths;
 use crate::process::{Service, tail};
 
@@ -22,13 +22,15 @@ pub struct Running {
 
 impl Running {
     /// Starts a process; `copy` tells those of one target apart.
-    pub fn start(built: &Built, target: &Target, copy: u32, seconds: u64) -> Result<Self> {
+    pub fn start(built: &Built, target: &Target, copy: u32, args: &Args) -> Result<Self> {
         let (gathered, found) = (gathered(target), found(target));
         create(&gathered)?;
         create(&found)?;
         let mut command = built.command(target);
         command
-            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-max_total_time={}", args.seconds))
+            // 0 is libFuzzer's word for any.
+            .arg(format!("-seed={}", args.seed.map_or(0, |seed| seed.wrapping_add(copy))))
             .arg(format!("-artifact_prefix={}/", found.display()))
             .args(["-print_final_stats=1", "-reload=1"])
             .arg(&gathered);
