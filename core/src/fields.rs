@@ -32,7 +32,7 @@ pub struct Fields {
 #[derive(Clone)]
 enum Lines {
     Own(Vec<Field>),
-    Shared(Arc<Vec<Field>>),
+    Shared(Arc<[Field]>),
 }
 
 impl Default for Lines {
@@ -109,8 +109,7 @@ impl Fields {
     /// From now on copies share the lines, until one is changed: worth a piece of memory where there will be several.
     pub fn share(&mut self) {
         if let Lines::Own(lines) = &mut self.lines {
-            lines.shrink_to_fit();
-            self.lines = Lines::Shared(Arc::new(std::mem::take(lines)));
+            self.lines = Lines::Shared(std::mem::take(lines).into());
         }
     }
 
@@ -122,16 +121,13 @@ impl Fields {
         }
     }
 
-    /// The lines, to change them.
-    fn own(&mut self) -> &mut Vec<Field> {
-        if let Lines::Shared(lines) = &mut self.lines {
-            let lines = std::mem::take(lines);
-            self.lines = Lines::Own(Arc::unwrap_or_clone(lines));
-        }
-        match &mut self.lines {
+    fn change(&mut self, change: impl FnOnce(&mut Vec<Field>)) {
+        let mut lines = match std::mem::take(&mut self.lines) {
             Lines::Own(lines) => lines,
-            Lines::Shared(lines) => Arc::make_mut(lines),
-        }
+            Lines::Shared(lines) => lines.to_vec(),
+        };
+        change(&mut lines);
+        self.lines = Lines::Own(lines);
     }
 
     /// The lines in order.
@@ -177,7 +173,7 @@ impl Fields {
 
     /// Appends a line whose value is shared.
     pub fn push(&mut self, name: Name, value: Bytes) {
-        self.own().push(Field { name, value });
+        self.change(|lines| lines.push(Field { name, value }));
     }
 
     /// Appends a line.
@@ -191,15 +187,16 @@ impl Fields {
         let Some(at) = self.lines().iter().position(|line| line.name == name) else {
             return self.push(Name::new(name), value);
         };
-        let lines = self.own();
-        let mut index = 0;
-        lines.retain(|line| {
-            index += 1;
-            line.name != name || index == at + 1
+        self.change(|lines| {
+            let mut index = 0;
+            lines.retain(|line| {
+                index += 1;
+                line.name != name || index == at + 1
+            });
+            if let Some(line) = lines.get_mut(at) {
+                line.value = value;
+            }
         });
-        if let Some(line) = lines.get_mut(at) {
-            line.value = value;
-        }
     }
 
     /// Removes every line of `name`.
@@ -211,10 +208,12 @@ impl Fields {
     pub fn retain(&mut self, mut keep: impl FnMut(&Field) -> bool) {
         let Some(first) = self.lines().iter().position(|line| !keep(line)) else { return };
         let mut index = 0;
-        self.own().retain(|line| {
-            index += 1;
-            // Each line is asked about once.
-            index <= first || index > first + 1 && keep(line)
+        self.change(|lines| {
+            lines.retain(|line| {
+                index += 1;
+                // Each line is asked about once.
+                index <= first || index > first + 1 && keep(line)
+            });
         });
     }
 

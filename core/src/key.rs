@@ -341,9 +341,10 @@ pub fn canonical_url(text: &str) -> Result<String, String> {
 
 /// An absolute URL from canonical parts.
 pub fn url(scheme: &str, authority: &str, path: &str, query: Option<&str>) -> String {
+    // Kept with each entry: in memory of just that length.
     match query {
-        Some(query) => format!("{scheme}://{authority}{path}?{query}"),
-        None => format!("{scheme}://{authority}{path}"),
+        Some(query) => [scheme, "://", authority, path, "?", query].concat(),
+        None => [scheme, "://", authority, path].concat(),
     }
 }
 

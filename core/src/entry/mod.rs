@@ -20,8 +20,8 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Entry {
     facts: Facts,
-    etag: Option<EntityTag>,
-    /// Read when somebody asks: most responses are used without.
+    /// Read when somebody asks, as the date is: most responses are used without.
+    etag: OnceLock<Option<Box<EntityTag>>>,
     last_modified: OnceLock<Option<Timestamp>>,
 }
 
@@ -63,8 +63,7 @@ impl Eq for Entry {}
 impl Entry {
     /// Seals facts into an entry.
     pub fn new(facts: Facts) -> Self {
-        let etag = facts.fields.first("etag").and_then(EntityTag::parse);
-        Self { facts, etag, last_modified: OnceLock::new() }
+        Self { facts, etag: OnceLock::new(), last_modified: OnceLock::new() }
     }
 
     /// The facts.
@@ -79,12 +78,12 @@ impl Entry {
 
     /// The validator, whoever made it.
     pub fn etag(&self) -> Option<&EntityTag> {
-        self.etag.as_ref()
+        self.etag.get_or_init(|| self.facts.fields.first("etag").and_then(EntityTag::parse).map(Box::new)).as_deref()
     }
 
     /// The validator that the origin understands.
     pub fn origin_etag(&self) -> Option<&EntityTag> {
-        if self.facts.made_etag { None } else { self.etag.as_ref() }
+        if self.facts.made_etag { None } else { self.etag() }
     }
 
     /// `Last-Modified`, where it is a date.
@@ -95,10 +94,10 @@ impl Entry {
         })
     }
 
-    /// The same for what a request's conditions are held against; nothing where it has none.
-    pub fn last_modified_for(&self, request: &Fields) -> Option<Timestamp> {
+    /// Both validators, for what a request's conditions are held against; nothing where it has none.
+    pub fn validators_for(&self, request: &Fields) -> (Option<&EntityTag>, Option<Timestamp>) {
         let has_condition = request.iter().any(|line| line.name.starts_with("if-"));
-        if has_condition { self.last_modified() } else { None }
+        if has_condition { (self.etag(), self.last_modified()) } else { (None, None) }
     }
 
     /// Whether the origin can be asked if this is still good.

@@ -8,6 +8,7 @@ use crate::decide::preconditions::{self, Verdict};
 use crate::decide::range::{self, RangeAnswer};
 use crate::field::cache_status::CacheStatus;
 use crate::field::date;
+use crate::field::etag::EntityTag;
 use crate::fields::{Fields, RequestHead};
 use crate::shelf::Variant;
 use crate::time::Timestamp;
@@ -21,9 +22,9 @@ pub fn from_stored(request: &RequestHead, variant: &Variant, now: Timestamp, sta
     let facts = entry.facts();
     let stored_date = facts.times.date.or(Some(facts.times.response));
     // Nobody needs it but who has a condition, and it has to be read.
-    let last_modified = entry.last_modified_for(&request.fields);
+    let (etag, last_modified) = entry.validators_for(&request.fields);
     let verdict = if facts.status == 200 {
-        preconditions::evaluate(&request.fields, &request.method, entry.etag(), last_modified, stored_date, true, now)
+        preconditions::evaluate(&request.fields, &request.method, etag, last_modified, stored_date, true, now)
     } else {
         Verdict::Proceed
     };
@@ -39,11 +40,17 @@ pub fn from_stored(request: &RequestHead, variant: &Variant, now: Timestamp, sta
             }
         }
         Verdict::Failed => plain(412, "Precondition Failed\n", variant.judged.upstream_status.as_deref(), now, status),
-        Verdict::Proceed => whole_or_part(request, variant, now, status),
+        Verdict::Proceed => whole_or_part(request, variant, (etag, last_modified), now, status),
     }
 }
 
-fn whole_or_part(request: &RequestHead, variant: &Variant, now: Timestamp, status: CacheStatus<'_>) -> Reply {
+fn whole_or_part(
+    request: &RequestHead,
+    variant: &Variant,
+    (etag, last_modified): (Option<&EntityTag>, Option<Timestamp>),
+    now: Timestamp,
+    status: CacheStatus<'_>,
+) -> Reply {
     let entry = &variant.entry;
     let facts = entry.facts();
     let len = facts.body.len();
@@ -52,8 +59,8 @@ fn whole_or_part(request: &RequestHead, variant: &Variant, now: Timestamp, statu
         &request.method,
         facts.status,
         len as u64,
-        entry.etag(),
-        entry.last_modified_for(&request.fields),
+        etag,
+        last_modified,
         facts.times.date,
     );
     let mut extra = extra(variant, now, status);
