@@ -128,19 +128,19 @@ impl Worker {
     }
 
     /// Takes up a purge of nobody's: where there is a cluster it is as if somebody was to tell it who is gone.
-    pub fn purge(&mut self, now: Timestamp, scope: Scope, mode: Mode) {
-        self.take_word(now, Word::Purged(Made::default(), scope, mode));
+    pub fn purge(&mut self, scope: Scope, mode: Mode) {
+        self.take_word(Word::Purged(Made::default(), scope, mode));
     }
 
     /// A neighbour says something of its purges. Where there is a cluster, the neighbour tells it.
-    pub fn take_word(&mut self, now: Timestamp, word: Word) {
+    pub fn take_word(&mut self, word: Word) {
         match word {
-            Word::Purged(made, scope, mode) if self.cluster.is_some() => self.purges.told(made, scope, mode, now),
+            Word::Purged(made, scope, mode) if self.cluster.is_some() => self.purges.told(made, scope, mode),
             Word::Purged(_, scope, mode) => {
                 self.purges.append(scope, mode);
             }
             Word::Confirmed(made, at) => self.purges.confirmed(made, at),
-            Word::StillTelling(by) => self.purges.still_telling(by, now),
+            Word::StillTelling(by) => self.purges.still_telling(by),
         }
     }
 }

@@ -232,11 +232,10 @@ pub fn purge_all() {
 
 /// Takes up what is said of purges in every cache of this VM.
 pub fn hear(word: &Word, except: Option<&SharedCache>) {
-    let now = now();
     let caches = CACHES.with_borrow(|caches| caches.iter().map(|(_, cache)| cache.clone()).collect::<Vec<_>>());
     for cache in caches {
         if !except.is_some_and(|except| Rc::ptr_eq(except, &cache)) {
-            cache.borrow_mut().worker.take_word(now, word.clone());
+            cache.borrow_mut().worker.take_word(word.clone());
         }
     }
 }

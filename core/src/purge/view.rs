@@ -14,6 +14,8 @@ use crate::time::{Millis, Timestamp};
 
 /// A neighbour that has not said for so long that it is still telling the cluster never will: longer than from one attempt to the next.
 const TOLD_FOR: Millis = Millis(20_000);
+/// From one look at the clock to the next no more is taken to have passed: it may have been set.
+const STEP_MAX: Millis = Millis(5_000);
 
 /// More than this is not waited for: then what the cluster hands out may be older by the time that a purge travels.
 const UNCONFIRMED_MAX: usize = 4096;
@@ -37,6 +39,8 @@ pub struct Purges<S> {
     log_id: u64,
     /// Own purges that the log has not come back with, oldest first: the first of each, and its place in the log once known.
     unconfirmed: VecDeque<Unconfirmed>,
+    /// When the clock was last looked at.
+    looked: Timestamp,
     capacity: usize,
     hasher: S,
 }
@@ -46,8 +50,8 @@ struct Unconfirmed {
     first: Sequence,
     last: Sequence,
     at: Option<Position>,
-    /// A neighbour's, and when something was last heard of it.
-    told: Option<(Made, Timestamp)>,
+    /// A neighbour's, and for how long nothing was heard of it.
+    told: Option<(Made, Millis)>,
 }
 
 impl<S: BuildHasher + Clone> Purges<S> {
@@ -58,6 +62,7 @@ impl<S: BuildHasher + Clone> Purges<S> {
             log: PurgeTable::new(capacity, hasher.clone()),
             log_id: 0,
             unconfirmed: VecDeque::new(),
+            looked: Timestamp(0),
             capacity,
             hasher,
         }
@@ -103,10 +108,10 @@ impl<S: BuildHasher + Clone> Purges<S> {
     }
 
     /// A purge that a neighbour has made, and tells the cluster of.
-    pub fn told(&mut self, made: Made, scope: Scope, mode: Mode, now: Timestamp) {
+    pub fn told(&mut self, made: Made, scope: Scope, mode: Mode) {
         let sequence = self.append(scope, mode);
         if self.unconfirmed.len() < UNCONFIRMED_MAX {
-            let told = Some((made, now));
+            let told = Some((made, Millis(0)));
             self.unconfirmed.push_back(Unconfirmed { first: sequence, last: sequence, at: None, told });
         }
     }
@@ -122,17 +127,22 @@ impl<S: BuildHasher + Clone> Purges<S> {
     }
 
     /// A neighbour has yet to tell the cluster, and goes on trying.
-    pub fn still_telling(&mut self, by: u32, now: Timestamp) {
-        for (made, heard) in self.unconfirmed.iter_mut().filter_map(|waiting| waiting.told.as_mut()) {
+    pub fn still_telling(&mut self, by: u32) {
+        for (made, silent) in self.unconfirmed.iter_mut().filter_map(|waiting| waiting.told.as_mut()) {
             if made.by == by {
-                *heard = now;
+                *silent = Millis(0);
             }
         }
     }
 
     /// Time has passed: what neighbours were to tell the cluster is not waited for any longer.
     pub fn give_up(&mut self, now: Timestamp) {
-        let is_over = |told: Option<(Made, Timestamp)>| told.is_some_and(|(_, at)| now.since(at) > TOLD_FOR);
+        let passed = now.since(self.looked).min(STEP_MAX);
+        self.looked = now;
+        for (_, silent) in self.unconfirmed.iter_mut().filter_map(|waiting| waiting.told.as_mut()) {
+            *silent = Millis(silent.0.saturating_add(passed.0));
+        }
+        let is_over = |told: Option<(Made, Millis)>| told.is_some_and(|(_, silent)| silent > TOLD_FOR);
         while self.unconfirmed.front().is_some_and(|waiting| is_over(waiting.told)) {
             self.unconfirmed.pop_front();
         }
@@ -245,8 +255,7 @@ mod tests {
     #[test]
     fn what_a_neighbour_purges_counts_against_the_cluster_until_the_log_brings_it() {
         let mut purges = purges();
-        let now = Timestamp(1_000_000);
-        purges.told(MADE, Scope::Tag("t".into()), Mode::Hard, now);
+        purges.told(MADE, Scope::Tag("t".into()), Mode::Hard);
         // Handed out by a node that has not heard of it.
         assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard);
         // What comes first is a purge of the same name that somebody else had made before.
@@ -266,12 +275,22 @@ mod tests {
     #[test]
     fn a_neighbour_that_never_tells_the_cluster_is_not_waited_for_for_ever() {
         let mut purges = purges();
-        purges.told(MADE, Scope::Tag("t".into()), Mode::Hard, Timestamp(0));
-        purges.still_telling(MADE.by + 1, Timestamp(10_000));
-        purges.still_telling(MADE.by, Timestamp(9_000));
-        purges.give_up(Timestamp(9_000 + TOLD_FOR.0));
+        let mut now = Timestamp(0);
+        let mut pass = |purges: &mut Purges<FixedState>, millis: u64| {
+            now = now.plus(Millis(millis));
+            purges.give_up(now);
+        };
+        pass(&mut purges, 0);
+        purges.told(MADE, Scope::Tag("t".into()), Mode::Hard);
+        (0..3).for_each(|_| pass(&mut purges, 3_000));
+        purges.still_telling(MADE.by + 1);
+        purges.still_telling(MADE.by);
+        (0..5).for_each(|_| pass(&mut purges, 3_000));
         assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard);
-        purges.give_up(Timestamp(9_000 + TOLD_FOR.0 + 1));
+        // The clock is set: that is nobody's silence.
+        pass(&mut purges, 1_000_000);
+        assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard);
+        pass(&mut purges, 1);
         assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::No);
     }
 

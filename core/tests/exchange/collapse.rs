@@ -75,7 +75,7 @@ impl Crowd {
 fn where_the_answer_was_purged_before_it_was_whole_one_asks_anew_for_all() {
     for mode in [Mode::Hard, Mode::Soft] {
         let mut crowd = Crowd::of(World::new(""), &["/a"; 5]);
-        crowd.world.worker.purge(crowd.world.now, Scope::All, mode);
+        crowd.world.worker.purge(Scope::All, mode);
         crowd.answered(1, &[LONG]);
         assert_eq!(crowd.wake(), [(2, Wake::Lead, "origin")], "{mode:?}");
         crowd.answered(2, &[LONG]);
@@ -91,7 +91,7 @@ fn where_the_answer_changes_the_key_and_is_purged_one_asks_anew_for_all() {
     let world = || World::new(r#""key":{"no_vary_search":true}"#);
     let no_vary_search = ("no-vary-search", r#"params=("x")"#);
     let mut crowd = Crowd::of(world(), &["/a?x=1"; 4]);
-    crowd.world.worker.purge(crowd.world.now, Scope::All, Mode::Hard);
+    crowd.world.worker.purge(Scope::All, Mode::Hard);
     crowd.answered(1, &[LONG, no_vary_search]);
     let told = crowd.wake();
     let at_origin: Vec<_> = told.iter().filter(|(.., verdict)| *verdict == "origin").collect();

@@ -105,7 +105,7 @@ fn the_layers_tags_reach_the_edge_and_nobody_behind_it() {
     let first = edge.answer(at_layer, 200, &[LONG, (TAGS, &told)], "body");
     let hit = edge.send("GET", "/a", &[]).ok().expect("stored");
     assert!(!first.fields.has(TAGS) && !hit.fields.has(TAGS));
-    edge.worker.purge(edge.now, Scope::Tag("of-a-kind".into()), Mode::Hard);
+    edge.worker.purge(Scope::Tag("of-a-kind".into()), Mode::Hard);
     assert_eq!(edge.stored("/a", &[]), None);
     // What is not stored does not carry them further either.
     for (method, lines) in [("POST", &[][..]), ("GET", &[("authorization", "Basic x")])] {

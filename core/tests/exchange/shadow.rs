@@ -182,11 +182,11 @@ fn purges_and_its_own_rules_empty_it() {
     for scope in scopes {
         let mut world = world(r#""ttl":"never""#, tagged);
         world.fetch(("GET", "/a", &[]), 200, &[("surrogate-key", "t")], "a");
-        world.worker.purge(world.now, scope.clone(), Mode::Hard);
+        world.worker.purge(scope.clone(), Mode::Hard);
         counted(&mut world);
         world.fetch(("GET", "/a", &[]), 200, &[("surrogate-key", "t")], "b");
         assert_eq!(counted(&mut world), "requests miss 1", "{scope:?}");
-        world.worker.purge(world.now, Scope::Tag("other".into()), Mode::Hard);
+        world.worker.purge(Scope::Tag("other".into()), Mode::Hard);
         world.fetch(("GET", "/a", &[]), 200, &[("surrogate-key", "t")], "b");
         assert!(counted(&mut world).contains("requests hit 1"), "{scope:?}");
     }

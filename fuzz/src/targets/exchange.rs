@@ -331,7 +331,7 @@ impl World {
             2 => Scope::Prefix("http://a.example/".to_owned()),
             _ => Scope::All,
         };
-        self.worker.purge(self.now, scope, if input.flag() { Mode::Soft } else { Mode::Hard });
+        self.worker.purge(scope, if input.flag() { Mode::Soft } else { Mode::Hard });
     }
 
     fn poll(&mut self, input: &mut Input<'_>) {
