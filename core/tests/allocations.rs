@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use larder_core::exchange::RequestVerdict;
 use larder_core::flights::StreamId;
-use larder_core::{Exchange, Policy, RequestHead};
+use larder_core::{Exchange, Policy, RequestHead, ResponseHead};
 
 use world::{Lines, World};
 
@@ -132,4 +132,35 @@ fn a_304_allocates_this_often() {
 fn a_pass_allocates_this_often() {
     let forwards = |verdict: &RequestVerdict| matches!(verdict, RequestVerdict::Forward(_));
     assert_eq!(allocations(&mut world(), "/account", &[], forwards), 2);
+}
+
+/// Allocations of a response's way: from its head to the end of its body.
+fn of_the_response(target: &str, number_of: impl Fn(u64) -> String) -> (u64, u64) {
+    let mut world = world();
+    let mut last = (0, 0);
+    for number in 0..8 {
+        let request = head(&format!("{target}{}", number_of(number)), &[]);
+        let response = ResponseHead { status: 200, fields: world::fields(ORIGIN), ..ResponseHead::default() };
+        let mut out = Vec::with_capacity(8);
+        let before = ALLOCATIONS.get();
+        let mut exchange = Exchange::new(world.policy.clone(), StreamId(200 + number));
+        let verdict = exchange.on_request(world.now, request, &mut world.worker, &mut out);
+        assert!(matches!(verdict, RequestVerdict::Forward(_)), "{verdict:?}");
+        let forwarded = ALLOCATIONS.get();
+        exchange.on_response(world.now, response, &mut world.worker, &mut out);
+        exchange.on_end(world.now, b"{}", &mut world.worker, &mut out);
+        last = (forwarded - before, ALLOCATIONS.get() - forwarded);
+        exchange.on_close(&mut world.worker, &mut out);
+    }
+    last
+}
+
+#[test]
+fn a_pass_with_its_response_allocates_this_often() {
+    assert_eq!(of_the_response("/account", |_| String::new()), (2, 12));
+}
+
+#[test]
+fn a_stored_miss_allocates_this_often() {
+    assert_eq!(of_the_response("/items/new-", |number| number.to_string()), (7, 34));
 }

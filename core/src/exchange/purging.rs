@@ -57,7 +57,7 @@ impl Exchange {
             return refused(503, "There is no cluster to purge\n");
         }
         let mode = if request.fields.first("soft-purge") == Some(b"1") { Mode::Soft } else { Mode::Hard };
-        let named = surrogate::tags(&request.fields, &["surrogate-key".to_owned()]);
+        let named = surrogate::tags(&request.fields, ["surrogate-key"]);
         let scopes: Vec<Scope> = match request.fields.has("surrogate-key") {
             true if named.refused || named.tags.is_empty() => {
                 return refused(400, "Surrogate-Key lists no tags, or too many\n");

@@ -134,15 +134,14 @@ fn keyed_by_response(asked: &Asked, fields: &Fields, worker: &mut Worker) -> Key
 /// The tags of a response: the policy's and its own.
 pub(crate) fn tags(params: &Params, rules: &Rules, fields: &Fields, keyed: &Keyed) -> Result<Vec<String>, NotStored> {
     let mut tags: Vec<String> = rules.tags.templates.iter().filter_map(|tag| tag.expand(params)).collect();
-    let (groups, mut listed): (Vec<String>, Vec<String>) =
-        rules.tags.fields.iter().cloned().partition(|name| name == "cache-groups");
-    listed.push(TAGS.to_owned());
-    let said = surrogate::tags(fields, &listed);
+    let is_groups = |name: &&String| *name == "cache-groups";
+    let listed = rules.tags.fields.iter().filter(|name| !is_groups(name)).map(String::as_str);
+    let said = surrogate::tags(fields, listed.chain([TAGS]));
     if said.refused {
         return Err(NotStored::Tags);
     }
     tags.extend(said.tags);
-    if !groups.is_empty() {
+    if rules.tags.fields.iter().any(|name| is_groups(&name)) && fields.has("cache-groups") {
         let url = keyed.url();
         tags.extend(cache_groups::groups(fields).iter().map(|group| group_tag(&url, group)));
     }

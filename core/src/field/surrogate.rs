@@ -24,9 +24,10 @@ pub struct Tags {
 
 /// Reads the fields `names` (lower case): spaces part the tags of `surrogate-key`, commas those of `cache-tag` and `x-larder-tags`;
 /// `cache-groups` is RFC 9875's; in any other field both spaces and commas part them.
-pub fn tags(fields: &Fields, names: &[String]) -> Tags {
+pub fn tags(fields: &Fields, names: impl IntoIterator<Item = impl AsRef<str>>) -> Tags {
     let mut read = Tags::default();
     for name in names {
+        let name = name.as_ref();
         if name == "cache-groups" {
             match cache_groups::read(fields, name) {
                 Some(groups) => groups.iter().for_each(|group| read.add(group.as_bytes())),
@@ -34,7 +35,7 @@ pub fn tags(fields: &Fields, names: &[String]) -> Tags {
             }
             continue;
         }
-        let parts = |byte: &u8| match name.as_str() {
+        let parts = |byte: &u8| match name {
             "surrogate-key" => matches!(byte, b' ' | b'\t'),
             "cache-tag" | edge::TAGS => *byte == b',',
             _ => matches!(byte, b' ' | b'\t' | b','),
