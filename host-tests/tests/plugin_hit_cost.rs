@@ -1,5 +1,6 @@
-//! What an answer from a worker's own memory costs in host calls: each call that returns data costs Envoy a microsecond or two,
-//! so the number is pinned. A change here is a change of the product's speed; ARCHITECTURE.md gives the numbers.
+//! What an answer from a worker's own memory costs in host calls, and what a request costs that is passed on: each call that
+//! returns data costs Envoy a microsecond or two, so the numbers are pinned. A change here is a change of the product's speed;
+//! ARCHITECTURE.md gives the numbers.
 
 use larder_host_tests::envoy::module_path;
 use larder_host_tests::host::{CallbackRecord, Config, Host, Plugin, Request, Response, StreamId};
@@ -74,4 +75,25 @@ fn only_a_reply_that_envoy_changes_is_mended() {
     ];
     assert_eq!(calls(&host, stream), expected);
     assert_eq!(host.client(stream).header("content-type"), None);
+}
+
+#[test]
+fn a_pass_costs_five() {
+    let policy =
+        r#"{ "version": 1, "name": "cost", "routes": [{ "name": "all", "path": "/{*rest}", "class": "never" }] }"#;
+    let plugin = Plugin::from_file(module_path()).expect("the module can be loaded");
+    let mut host = Host::start(&plugin, Config::new(policy)).expect("the policy is fine");
+    let mut pass = || {
+        let stream = host.request(0, Request::get("/a"));
+        host.respond(stream, Response::new(200).header("content-type", "text/plain").body("hello"));
+        calls(&host, stream)
+    };
+    // The first one makes the worker's place among its neighbours, too.
+    pass();
+    let time = "proxy_get_current_time_nanoseconds";
+    let expected = [
+        ("proxy_on_request_headers", vec![time, "proxy_get_header_map_pairs"]),
+        ("proxy_on_response_headers", vec!["proxy_get_header_map_pairs", time, "proxy_replace_header_map_value"]),
+    ];
+    assert_eq!(pass(), expected);
 }

@@ -52,6 +52,20 @@ fn a_write_through_one_worker_is_heard_by_all() {
     }
 }
 
+/// While Envoy goes over from one build of the module to another there are VMs of both.
+#[test]
+fn what_cannot_be_read_may_be_a_purge_of_anything() {
+    let mut host = host(2);
+    for worker in 0..2 {
+        fill(&mut host, worker, "/items/1", "old");
+    }
+    host.leave_message(0, b"!");
+    assert_eq!(stored(&mut host, 0, "/items/1").as_deref(), Some("old"), "a message that says nothing");
+    host.leave_message(0, b"uhhttp://h/items/1");
+    assert_eq!(stored(&mut host, 0, "/items/1"), None);
+    assert_eq!(stored(&mut host, 1, "/items/1").as_deref(), Some("old"), "it came to the other one");
+}
+
 #[test]
 fn messages_to_the_dead_do_not_pile_up() {
     let mut host = host(2);

@@ -62,6 +62,8 @@ fn key(number: u32) -> String {
     format!("larder.peer.{number}")
 }
 
+/// A message that says nothing.
+const CALL: &[u8] = b"!";
 /// What an empty slot holds.
 const EMPTY: &[u8] = b"-";
 /// Holds how many slots were ever taken, so that senders need not look at the others.
@@ -135,8 +137,13 @@ pub fn hear() {
     let Some(own) = OWN.with_borrow(Clone::clone) else { return };
     let (mut heard, mut any) = (0usize, false);
     while let Some(message) = raw::dequeue(own.slot.queue) {
-        if let Some(word) = Word::decode(&message) {
-            vm::hear(&word, None);
+        let word = Word::decode(&message);
+        if let Some(word) = &word {
+            vm::hear(word, None);
+            any = true;
+        } else if message != CALL {
+            // Another build of this module, in the time between the two: what it has purged is not known.
+            vm::purge_all();
             any = true;
         }
         heard = heard.saturating_add(1);
@@ -190,7 +197,7 @@ fn start_over() {
 /// Has the host call this VM's root soon, by a message to its own queue that says nothing.
 pub fn call_root() {
     if let Some(queue) = OWN.with_borrow(|own| own.as_ref().map(|own| own.slot.queue)) {
-        let _ = raw::enqueue(queue, b"!");
+        let _ = raw::enqueue(queue, CALL);
     }
 }
 

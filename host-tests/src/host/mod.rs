@@ -61,7 +61,7 @@ pub use world::StreamId;
 use clock::Schedule;
 use stream::Direction;
 use vm::Vm;
-use world::{Place, StreamRecord, World};
+use world::{Place, QueueReady, StreamRecord, World};
 
 /// The simulated Envoy with one plugin.
 pub struct Host {
@@ -351,6 +351,20 @@ impl Host {
     /// Has notices of queues wait, as they do in Envoy until its event loop comes around; and delivers them.
     pub fn hold_notices(&mut self, hold: bool) {
         self.holds_notices = hold;
+        self.settle();
+    }
+
+    /// Leaves a message in every queue of a worker, as another build of the module would that shares its `vm_id`.
+    pub fn leave_message(&mut self, worker: usize, message: &[u8]) {
+        {
+            let mut world = self.world.borrow_mut();
+            let world = &mut *world;
+            for (at, queue) in world.queues.iter_mut().enumerate().filter(|(_, queue)| queue.worker == worker) {
+                queue.items.push_back(message.to_vec());
+                let (generation, root) = (queue.generation, queue.root);
+                world.posted.push_back(QueueReady { worker, generation, root, queue: at as u32 + 1 });
+            }
+        }
         self.settle();
     }
 
