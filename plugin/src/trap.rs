@@ -10,7 +10,7 @@ const FIELD: &str = "x-larder-trap";
 /// Traps where the request of the current callback asks for it: the VM is gone, as by a bug in the module.
 pub fn if_asked() {
     let Ok(bytes) = raw::map(Map::Request) else { return };
-    if Head::read(&bytes).fields.first(FIELD).is_some() {
+    if Head::read(bytes).fields.first(FIELD).is_some() {
         core::arch::wasm32::unreachable();
     }
 }
