@@ -199,7 +199,7 @@ const COMPLAINTS: usize = 8;
 /// Why a stage cannot be had on this machine.
 fn forbidden(kept: Kept) -> Option<String> {
     match kept {
-        Kept::Shared => None,
+        Kept::Shared | Kept::SharedForLong => None,
         Kept::SharedApart => net::Net::new().err(),
         Kept::OnSmallDisk => small_disk::SmallDisk::permitted().err(),
     }
@@ -242,7 +242,7 @@ fn one(args: &Args, stage: &mut Stage, fault: Fault) -> Result<Row> {
 fn soaked(args: &Args, parts: &Parts, minutes: f64, folder: &Path) -> Result<Verdict> {
     ensure!(minutes.is_finite() && minutes > 0.0 && minutes <= 1e5, "--soak: some minutes");
     eprintln!("... starting Envoys, nodes and what they need");
-    let stage = Stage::open(parts, Kept::Shared, folder)?;
+    let stage = Stage::open(parts, Kept::SharedForLong, folder)?;
     let soak = soak::run(&stage, Duration::from_secs_f64(minutes * 60.0))?;
     drop(stage);
     let missed = soak.missed();

@@ -80,7 +80,7 @@ pub fn run(stage: &Stage, time: Duration) -> Result<Soak> {
     let curve = |(name, _): &(String, u32)| Curve { name: name.clone(), ..Curve::empty() };
     soak.curves = processes.iter().map(curve).collect();
     let (mut hits, mut tick) = (0.0, 0usize);
-    let module = stage.parts.trapping.clone().unwrap_or_else(|| stage.parts.module.clone());
+    let module = stage.module.clone();
     while begun.elapsed() < time {
         thread::sleep(EVERY.min(time.saturating_sub(begun.elapsed())));
         tick += 1;

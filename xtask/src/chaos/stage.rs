@@ -26,6 +26,8 @@ use crate::{build, ports, usage};
 /// Nodes that share a Redis Cluster.
 const NODES: usize = 3;
 const POLL: Duration = Duration::from_millis(50);
+/// Records of the purge log, for [`Kept::SharedForLong`].
+const RECORDS_FOR_LONG: u32 = 2_000;
 /// How long nodes and workers may take to find one another after everything was started.
 const WARM_WITHIN: Duration = Duration::from_secs(60);
 /// From this share of hits on, the caches count as warm.
@@ -55,7 +57,9 @@ pub struct Parts {
 pub enum Kept {
     /// Three nodes, a Redis Cluster.
     Shared,
-    /// The same; the last node is in a network of its own.
+    /// The same, and little of the purge log in memory: what grows up to a bound is soon there.
+    SharedForLong,
+    /// The same as the first; the last node is in a network of its own.
     SharedApart,
     /// One node, a disk of 32 MiB.
     OnSmallDisk,
@@ -80,6 +84,8 @@ pub struct Stage {
     pub disk: Option<SmallDisk>,
     /// What was built.
     pub parts: Parts,
+    /// The module that Envoys load.
+    pub module: PathBuf,
     /// What nodes ask of operators.
     pub token: String,
     /// Logs.
@@ -105,6 +111,8 @@ struct Place<'a> {
     apart: Option<&'a Net>,
     disk: Option<&'a SmallDisk>,
     redis: Option<&'a Redis>,
+    /// Records of the purge log that it keeps.
+    keep: Option<u32>,
     tokens: &'a Path,
 }
 
@@ -135,12 +143,17 @@ impl Stage {
         let (token, tokens) = token(folder)?;
         for index in 0..if disk.is_none() { NODES } else { 1 } {
             let apart = net.as_ref().filter(|_| index + 1 == NODES);
-            let place = Place { apart, disk: disk.as_ref(), redis: redis.as_ref(), tokens: &tokens };
+            let keep = (kept == Kept::SharedForLong).then_some(RECORDS_FOR_LONG);
+            let place = Place { apart, disk: disk.as_ref(), redis: redis.as_ref(), keep, tokens: &tokens };
             nodes.push(Member::start(parts, index, &place, folder)?);
         }
+        // Of its own: somebody may build another while this runs, and an Envoy that is told anew of its filter takes what is there then.
+        let module = folder.join("larder.wasm");
+        let built = parts.trapping.as_ref().unwrap_or(&parts.module);
+        fs::copy(built, &module).with_context(|| format!("cannot copy {}", built.display()))?;
         let setting = Setting {
             envoy: parts.envoy.clone(),
-            module: parts.trapping.clone().unwrap_or_else(|| parts.module.clone()),
+            module: module.clone(),
             folder: folder.to_path_buf(),
             origin: origin.port,
             nodes: nodes.iter().map(|node| node.data).collect(),
@@ -164,6 +177,7 @@ impl Stage {
             net,
             disk,
             parts: parts.clone(),
+            module,
             token,
             folder: folder.to_path_buf(),
             _origin: origin,
@@ -219,7 +233,7 @@ pub fn hit_ratio(samples: &[Sample]) -> f64 {
 
 impl Member {
     fn start(parts: &Parts, index: usize, place: &Place<'_>, folder: &Path) -> Result<Self> {
-        let Place { apart, disk, redis, tokens } = *place;
+        let Place { apart, disk, redis, keep, tokens } = *place;
         let ip = apart.map_or(Ipv4Addr::LOCALHOST, |net| net.there);
         let data = SocketAddr::from((ip, ports::lasting()?));
         let admin = SocketAddr::from((ip, ports::lasting()?));
@@ -234,6 +248,9 @@ impl Member {
             (None, None) => "memory:".to_owned(),
         };
         command.args(["node", "--listen", &data.to_string(), "--admin", &admin.to_string(), "--store", &store]);
+        if let Some(keep) = keep {
+            command.args(["--log", &format!("{store}?keep={keep}")]);
+        }
         command.args(["--threads", "2", "--json", "--tokens"]).arg(tokens);
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let command = words.map(|word| word.to_string_lossy().into_owned()).collect();

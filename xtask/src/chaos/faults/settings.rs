@@ -19,7 +19,7 @@ const LIFETIMES: [&str; 2] = ["50m", "1h"];
 
 /// Replaces the file that Envoy watches, twice a second, with another policy each time.
 pub fn ecds(stage: &mut Stage, span: &mut Span) -> Result<()> {
-    let module = stage.parts.trapping.clone().unwrap_or_else(|| stage.parts.module.clone());
+    let module = stage.module.clone();
     let taken_up = |stage: &Stage| stage.larders().map(|edge| edge.taken_up()).collect::<Result<Vec<u64>>>();
     let before = taken_up(stage)?;
     span.begin();
