@@ -108,18 +108,18 @@ mod tests {
         ] {
             let mut fields = Fields::new();
             lines.iter().for_each(|(name, value)| fields.add(name, *value));
-            assert_eq!(tags(&fields, &names()), Tags { tags: list(want), refused }, "{lines:?}");
+            assert_eq!(tags(&fields, names()), Tags { tags: list(want), refused }, "{lines:?}");
         }
         let mut fields = Fields::new();
         fields.add("cache-tag", b"a,\xff".to_vec());
-        assert_eq!(tags(&fields, &names()), Tags { tags: list(&["a"]), refused: true });
+        assert_eq!(tags(&fields, names()), Tags { tags: list(&["a"]), refused: true });
     }
 
     #[test]
     fn of_too_many_tags_the_rest_is_not_looked_at() {
         let many = (0..20_000).map(|n| format!("t{n}")).collect::<Vec<_>>();
         let read = |tags: &[String]| {
-            super::tags(&Fields::from_pairs([("surrogate-key".to_owned(), tags.join(" ").into_bytes())]), &names())
+            super::tags(&Fields::from_pairs([("surrogate-key".to_owned(), tags.join(" ").into_bytes())]), names())
         };
         assert!(!read(&many[..TAGS_MAX]).refused);
         let read = read(&many);
