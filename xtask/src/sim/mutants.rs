@@ -157,10 +157,25 @@ fn build(toolchain: &Toolchain, tree: &Path) -> Result<PathBuf> {
     Ok(target.join(wasm::TARGET).join("release-wasm/larder_plugin.wasm"))
 }
 
-/// The oracle that says so.
+/// The oracle that says so: of plans that failed once, which are tests, then of so many seeds.
 fn simulate(program: &Path, module: &Path, seeds: u64) -> Result<Option<String>> {
+    let folder = paths::root().join("host-tests/plans");
+    let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let mut plans: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    plans.sort_unstable();
+    for plan in plans {
+        let found = simulate_one(program, module, "--plan", &plan.display().to_string())?;
+        if let Some(found) = found {
+            let name = plan.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            return Ok(Some(format!("{found}, plan {name}")));
+        }
+    }
+    simulate_one(program, module, "--seeds", &seeds.to_string())
+}
+
+fn simulate_one(program: &Path, module: &Path, option: &str, value: &str) -> Result<Option<String>> {
     let mut command = Command::new(program);
-    command.args(["--no-shrink", "--seeds", &seeds.to_string()]).env("LARDER_WASM", module).current_dir(paths::root());
+    command.args(["--no-shrink", option, value]).env("LARDER_WASM", module).current_dir(paths::root());
     let output = command.stderr(Stdio::null()).output().context("larder-sim does not start")?;
     match output.status.code() {
         Some(0) => return Ok(None),
