@@ -9,7 +9,7 @@ use larder_core::cluster::message::{Message, Report};
 use larder_core::purge::{Mode, Scope};
 use larder_host_tests::cluster::{CLUSTER, Cluster};
 use larder_host_tests::envoy::module_path;
-use larder_host_tests::host::{Config, Host, Plugin, Request, Response, Route, StreamId};
+use larder_host_tests::host::{Call, Config, Host, Plugin, Request, Response, Route, StreamId};
 
 const POLICY: &str = r#"{
   "cluster": { "name": "larder_nodes", "reroute_above": "4KiB" },
@@ -294,6 +294,11 @@ fn a_node_that_comes_back_with_another_log_makes_every_memory_start_empty() {
     assert_eq!(stored(&mut host, &mut cluster, "/items/1"), None);
 }
 
+/// Calls that go past the cluster.
+fn origin_calls(host: &Host) -> Vec<Call> {
+    host.calls().into_iter().filter(|call| call.cluster == "origin").collect()
+}
+
 #[test]
 fn one_of_the_fleet_refreshes_what_is_stale() {
     let mut cluster = Cluster::start();
@@ -303,8 +308,6 @@ fn one_of_the_fleet_refreshes_what_is_stale() {
     for host in [&mut one, &mut two] {
         cluster.pass(host, Duration::from_secs(15));
     }
-    let origin_calls =
-        |host: &Host| host.calls().into_iter().filter(|call| call.cluster == "origin").collect::<Vec<_>>();
     assert_eq!(stored(&mut one, &mut cluster, "/slow/1").as_deref(), Some("old"), "stale, while it is renewed");
     assert_eq!(stored(&mut two, &mut cluster, "/slow/1").as_deref(), Some("old"));
     let (first, second) = (origin_calls(&one), origin_calls(&two));
@@ -327,8 +330,6 @@ fn one_of_the_fleet_refreshes_ahead_and_the_others_take_over_what_it_got() {
     for host in [&mut one, &mut two] {
         cluster.pass(host, Duration::from_secs(12));
     }
-    let origin_calls =
-        |host: &Host| host.calls().into_iter().filter(|call| call.cluster == "origin").collect::<Vec<_>>();
     let stream = get(&mut one, &mut cluster, "/hot/1");
     assert_eq!(status(&one, stream), "Larder; hit; ttl=8", "fresh yet");
     cluster.carry(&mut one);
