@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long)]
     fail_fast: bool,
     /// How long each target of the fuzz step runs
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, default_value_t = 12, value_name = "N")]
     fuzz_seconds: u64,
     /// Show the output of steps that pass, too
     #[arg(long)]
