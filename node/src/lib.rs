@@ -25,6 +25,7 @@ mod following;
 #[doc(hidden)]
 pub mod fuzzing;
 mod limits;
+mod listener;
 pub mod log;
 pub mod policies;
 mod purging;

@@ -24,6 +24,8 @@ pub struct Limits {
     pub polls_max: u32,
     /// Connections to the data plane.
     pub connections_max: u32,
+    /// Connections to the admin plane.
+    pub admin_connections_max: u32,
     /// Bytes of request bodies in memory at a time.
     pub bodies_bytes_max: u32,
     /// Leases held at a time.
@@ -65,6 +67,7 @@ impl Default for Limits {
             waiting_max: 4096,
             polls_max: 4096,
             connections_max: 8192,
+            admin_connections_max: 512,
             bodies_bytes_max: 256 << 20,
             leases_max: 65_536,
             purges_max: 65_536,

@@ -6,6 +6,7 @@
 
 mod access;
 mod analytics;
+mod body;
 mod metrics;
 mod page;
 mod policies;
@@ -15,13 +16,15 @@ mod stats;
 mod warming;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use hyper_util::service::TowerToHyperService;
+use larder_core::cluster::message::POLICY_BYTES_MAX;
 use tokio::net::TcpListener;
 
+use crate::listener;
 use crate::shared::Shared;
 use problem::Problem;
 
@@ -33,27 +36,13 @@ type App = Arc<Shared>;
 
 /// Serves until the node is to stop, and then for as long as requests may take to end.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let limit = Duration::from_millis(shared.limits.stop_timeout_ms);
-    let router = router(shared.clone());
-    let stopped = {
-        let shared = shared.clone();
-        async move { shared.stopped().await }
-    };
-    let served = axum::serve(listener, router).with_graceful_shutdown(stopped);
-    let overdue = async {
-        shared.stopped().await;
-        tokio::time::sleep(limit).await;
-    };
-    tokio::select! {
-        served = async { served.await } => if let Err(error) = served {
-            tracing::error!(%error, "the admin plane ended");
-        },
-        () = overdue => {}
-    }
+    let connections_max = shared.limits.admin_connections_max;
+    let service = TowerToHyperService::new(router(shared.clone()));
+    listener::serve(listener, &shared, connections_max, service).await;
 }
 
 fn router(shared: App) -> Router {
-    Router::new()
+    let all = Router::new()
         .route("/", get(page::to_page))
         .route("/dashboard", get(page::to_page))
         .route("/dashboard/", get(page::page))
@@ -61,15 +50,17 @@ fn router(shared: App) -> Router {
         .route("/v1/purge", post(purge::purge))
         .route("/v1/purges", get(purge::history))
         .route("/v1/purges/{sequence}/delivery", get(purge::delivery))
-        .merge(policies::router())
         .route("/v1/analytics", get(analytics::analytics))
         .route("/v1/warming", get(warming::shown).post(warming::now))
         .route("/v1/stats", get(stats::stats))
         .route("/metrics", get(metrics::metrics))
         .route("/health", get(async || "ok\n"))
         .route("/ready", get(stats::ready))
-        .fallback(async || Problem::not_found("there is nothing at this path"))
+        .fallback(async || Problem::not_found("there is nothing at this path"));
+    body::within(BODY_BYTES_MAX, &shared, all)
+        .merge(body::within(POLICY_BYTES_MAX, &shared, policies::router()))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        // Bodies are read by then.
+        .layer(DefaultBodyLimit::disable())
         .with_state(shared)
 }

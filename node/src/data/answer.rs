@@ -89,9 +89,9 @@ pub(super) fn message(bytes: Vec<u8>) -> Response<Pieces> {
     marked(StatusCode::OK, Bytes::from(bytes).into())
 }
 
-/// A refusal of the request itself.
-pub(super) fn turned_away(why: Turned) -> Response<Pieces> {
-    let status = match why {
+/// What a request is answered with that is turned away.
+pub(crate) fn status(why: Turned) -> StatusCode {
+    match why {
         Turned::Requests | Turned::Polls | Turned::Bodies | Turned::Connections | Turned::Waiting | Turned::Log => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -100,8 +100,12 @@ pub(super) fn turned_away(why: Turned) -> Response<Pieces> {
         Turned::Broken | Turned::Malformed => StatusCode::BAD_REQUEST,
         Turned::Path => StatusCode::NOT_FOUND,
         Turned::Method => StatusCode::METHOD_NOT_ALLOWED,
-    };
-    let mut response = marked(status, Pieces::default());
+    }
+}
+
+/// A refusal of the request itself.
+pub(super) fn turned_away(why: Turned) -> Response<Pieces> {
+    let mut response = marked(status(why), Pieces::default());
     response.headers_mut().insert(REFUSED, HeaderValue::from_static(why.as_str()));
     response
 }

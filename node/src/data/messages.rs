@@ -13,9 +13,10 @@ use larder_core::cluster::message::{
 use larder_core::purge::Position;
 
 use super::answer::{Pieces, marked, message, turned_away};
-use super::{body, serving};
+use super::serving;
 use crate::counts::Turned;
 use crate::following::of_core;
+use crate::listener::body;
 use crate::log::{LogId, Read};
 use crate::purging::By;
 use crate::shared::Shared;

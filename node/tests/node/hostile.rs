@@ -104,14 +104,60 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_that_does_not_come_is_not_waited_for() {
     let world = World::with(|config| config.limits.head_timeout_ms = 50).await;
-    // Nothing at all, the beginning of HTTP/2's preface, and that of a head.
-    for begun in [&b""[..], b"PRI * HTT", b"POST /larder/lookup HTTP/1.1\r\nhost"] {
-        let mut stream = TcpStream::connect(world.node.data).await.expect("a connection");
-        stream.write_all(begun).await.expect("written");
-        let mut answer = Vec::new();
-        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed in time");
-        assert!(read.is_err() || !answer.starts_with(b"HTTP/1.1 200"));
+    // Nothing at all, the beginning of HTTP/2's preface, and that of a head; on either plane.
+    for plane in [world.node.data, world.node.admin.expect("an admin plane")] {
+        for begun in [&b""[..], b"PRI * HTT", b"POST /larder/lookup HTTP/1.1\r\nhost"] {
+            let mut stream = TcpStream::connect(plane).await.expect("a connection");
+            stream.write_all(begun).await.expect("written");
+            let mut answer = Vec::new();
+            let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed in time");
+            assert!(read.is_err() || !answer.starts_with(b"HTTP/1.1 200"));
+        }
     }
+}
+
+/// The head of a purge of `length` bytes, and the first three of them.
+fn begun_purge(length: usize) -> Vec<u8> {
+    format!("POST /v1/purge HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{{\"a")
+        .into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_plane_waits_for_no_body_and_takes_none_that_is_too_long() {
+    let world = World::with(|config| config.limits.body_timeout_ms = 50).await;
+    for (length, status, detail) in [(50, "408", "within 50 ms"), (9 << 20, "413", "longer than 8388608 bytes")] {
+        let mut stream = TcpStream::connect(world.node.admin.expect("an admin plane")).await.expect("a connection");
+        stream.write_all(&begun_purge(length)).await.expect("written");
+        let mut answer = vec![0; 1000];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await.expect("in time").expect("read");
+        let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(detail), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_on_the_admin_plane_count_against_the_same_memory() {
+    let world = World::with(|config| config.limits.bodies_bytes_max = 2).await;
+    let mut stream = TcpStream::connect(world.node.admin.expect("an admin plane")).await.expect("a connection");
+    stream.write_all(&begun_purge(3)).await.expect("written");
+    let mut answer = vec![0; 1000];
+    let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await.expect("in time").expect("read");
+    assert!(answer[..read].starts_with(b"HTTP/1.1 503"), "{}", String::from_utf8_lossy(&answer[..read]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_plane_takes_so_many_connections() {
+    let world = World::with(|config| config.limits.admin_connections_max = 1).await;
+    let admin = world.node.admin.expect("an admin plane");
+    let mut first = TcpStream::connect(admin).await.expect("a connection");
+    let ask = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut answer = vec![0; 1000];
+    first.write_all(ask).await.expect("written");
+    let read = first.read(&mut answer).await.expect("read");
+    assert!(answer[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..read]));
+    let mut second = TcpStream::connect(admin).await.expect("a connection");
+    let closed = tokio::time::timeout(PATIENCE, second.read(&mut answer)).await.expect("closed in time");
+    assert!(closed.is_err() || closed.is_ok_and(|read| read == 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use larder_core::cluster::message::POLICY_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
@@ -27,10 +26,8 @@ use crate::tokens::Scope;
 use crate::workers::Uptake;
 
 pub(super) fn router() -> Router<App> {
-    // What is longer than a policy can be is turned away before it is in memory.
-    let limit = axum::extract::DefaultBodyLimit::max(POLICY_BYTES_MAX);
     Router::new()
-        .route("/v1/policies", get(list).post(change::push).layer(limit))
+        .route("/v1/policies", get(list).post(change::push))
         .route("/v1/policies/{name}", get(one).delete(change::withdraw))
         .route("/v1/policies/{name}/delivery", get(delivery))
         .route("/v1/policies/{name}/promote", post(change::promote))

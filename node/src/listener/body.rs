@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use tokio::time::timeout;
 
 use crate::counts::Turned;
 use crate::shared::Taken;
 
 /// The whole body. `taken` accounts for it as long as it is kept.
-pub(super) async fn read(
-    body: Incoming,
+pub(crate) async fn read<B: Body<Data = Bytes> + Unpin>(
+    body: B,
     bytes_max: usize,
     limit: Duration,
     taken: &mut Taken<'_>,
@@ -24,7 +24,12 @@ pub(super) async fn read(
     timeout(limit, collect(body, bytes_max, declared, taken)).await.unwrap_or(Err(Turned::Slow))
 }
 
-async fn collect(mut body: Incoming, bytes_max: usize, declared: u64, taken: &mut Taken<'_>) -> Result<Bytes, Turned> {
+async fn collect<B: Body<Data = Bytes> + Unpin>(
+    mut body: B,
+    bytes_max: usize,
+    declared: u64,
+    taken: &mut Taken<'_>,
+) -> Result<Bytes, Turned> {
     let mut next = async |so_far: usize| loop {
         let Some(frame) = body.frame().await else { return Ok(None) };
         let Ok(piece) = frame.map_err(|_| Turned::Broken)?.into_data() else { continue };
