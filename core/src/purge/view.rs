@@ -4,7 +4,7 @@
 //! Invariant: a copy is used only where neither order has a later record that matches it. What the worker itself purges counts
 //! at once; until the log has come back with it, nothing that the cluster hands out is taken for newer than that purge. The same goes for
 //! what a neighbour purges, who tells the cluster and then says where in the log it is: for a while at most, should the neighbour not live
-//! to do so.
+//! to do so. Nor is a place in the log waited for longer to which the log, though it is heard, does not come: whoever named it was wrong.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -13,7 +13,8 @@ use super::{Covered, Made, Mode, Position, PurgeTable, Record, Scope, Sequence};
 use crate::time::{Millis, Timestamp};
 
 /// A neighbour that has not said for so long that it is still telling the cluster never will: longer than from one attempt to the next.
-const TOLD_FOR: Millis = Millis(20_000);
+/// And a log that was heard for so long is where it was said to be, if it ever will.
+const WAITED_FOR: Millis = Millis(20_000);
 /// From one look at the clock to the next no more is taken to have passed: it may have been set.
 const STEP_MAX: Millis = Millis(5_000);
 
@@ -50,8 +51,17 @@ struct Unconfirmed {
     first: Sequence,
     last: Sequence,
     at: Option<Position>,
-    /// A neighbour's, and for how long nothing was heard of it.
-    told: Option<(Made, Millis)>,
+    /// A neighbour's.
+    told: Option<Made>,
+    /// For how long nothing was heard of it.
+    silent: Millis,
+}
+
+impl Unconfirmed {
+    /// Whether it is up to the neighbour or to the log. What is not taken up yet, this worker sends again itself.
+    fn is_up_to_others(&self) -> bool {
+        self.told.is_some() || self.at.is_some()
+    }
 }
 
 impl<S: BuildHasher + Clone> Purges<S> {
@@ -111,16 +121,16 @@ impl<S: BuildHasher + Clone> Purges<S> {
     pub fn told(&mut self, made: Made, scope: Scope, mode: Mode) {
         let sequence = self.append(scope, mode);
         if self.unconfirmed.len() < UNCONFIRMED_MAX {
-            let told = Some((made, Millis(0)));
-            self.unconfirmed.push_back(Unconfirmed { first: sequence, last: sequence, at: None, told });
+            let (first, last) = (sequence, sequence);
+            self.unconfirmed.push_back(Unconfirmed { first, last, at: None, told: Some(made), silent: Millis(0) });
         }
     }
 
     /// A neighbour says where in the log its purge is.
     pub fn confirmed(&mut self, made: Made, at: Position) {
         for waiting in &mut self.unconfirmed {
-            if waiting.told.is_some_and(|(which, _)| which == made) {
-                waiting.at = Some(at);
+            if waiting.told == Some(made) {
+                (waiting.at, waiting.silent) = (Some(at), Millis(0));
             }
         }
         self.confirm();
@@ -128,22 +138,22 @@ impl<S: BuildHasher + Clone> Purges<S> {
 
     /// A neighbour has yet to tell the cluster, and goes on trying.
     pub fn still_telling(&mut self, by: u32) {
-        for (made, silent) in self.unconfirmed.iter_mut().filter_map(|waiting| waiting.told.as_mut()) {
-            if made.by == by {
-                *silent = Millis(0);
+        for waiting in &mut self.unconfirmed {
+            if waiting.told.is_some_and(|made| made.by == by) {
+                waiting.silent = Millis(0);
             }
         }
     }
 
-    /// Time has passed: what neighbours were to tell the cluster is not waited for any longer.
+    /// Time has passed, and the log is heard: what is up to others is not waited for any longer.
     pub fn give_up(&mut self, now: Timestamp) {
         let passed = now.since(self.looked).min(STEP_MAX);
         self.looked = now;
-        for (_, silent) in self.unconfirmed.iter_mut().filter_map(|waiting| waiting.told.as_mut()) {
-            *silent = Millis(silent.0.saturating_add(passed.0));
+        for waiting in self.unconfirmed.iter_mut().filter(|waiting| waiting.is_up_to_others()) {
+            waiting.silent = Millis(waiting.silent.0.saturating_add(passed.0));
         }
-        let is_over = |told: Option<(Made, Millis)>| told.is_some_and(|(_, silent)| silent > TOLD_FOR);
-        while self.unconfirmed.front().is_some_and(|waiting| is_over(waiting.told)) {
+        let is_over = |waiting: &Unconfirmed| waiting.is_up_to_others() && waiting.silent > WAITED_FOR;
+        while self.unconfirmed.front().is_some_and(is_over) {
             self.unconfirmed.pop_front();
         }
         self.confirm();
@@ -151,13 +161,13 @@ impl<S: BuildHasher + Clone> Purges<S> {
 
     /// The purges from `first` to `last` are on their way to the log.
     pub fn sent(&mut self, first: Sequence, last: Sequence) {
-        self.unconfirmed.push_back(Unconfirmed { first, last, at: None, told: None });
+        self.unconfirmed.push_back(Unconfirmed { first, last, at: None, told: None, silent: Millis(0) });
     }
 
     /// The log has taken up the purges that end with `last`.
     pub fn acknowledged(&mut self, last: Sequence, at: Position) {
         if let Some(waiting) = self.unconfirmed.iter_mut().find(|waiting| waiting.last == last) {
-            waiting.at = Some(at);
+            (waiting.at, waiting.silent) = (Some(at), Millis(0));
         }
         self.confirm();
     }
@@ -292,6 +302,35 @@ mod tests {
         assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::Hard);
         pass(&mut purges, 1);
         assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::No);
+    }
+
+    #[test]
+    fn a_place_that_the_log_does_not_come_to_is_not_waited_for_for_ever() {
+        let mut purges = purges();
+        let mut now = Timestamp(0);
+        let mut pass = |purges: &mut Purges<FixedState>, times: usize| {
+            for _ in 0..times {
+                now = now.plus(Millis(5_000));
+                purges.give_up(now);
+            }
+        };
+        let own = purges.append(Scope::Tag("t".into()), Mode::Hard);
+        purges.sent(own, own);
+        pass(&mut purges, 100);
+        assert!(!purges.are_known_to(at(10)), "it is sent again and again");
+        purges.acknowledged(own, at(1 << 40));
+        pass(&mut purges, 4);
+        assert!(!purges.are_known_to(at(10)));
+        pass(&mut purges, 1);
+        assert!(purges.are_known_to(at(10)));
+        assert_eq!(covered(&purges, purges.standing_of(at(10), false)), Covered::No);
+        purges.told(MADE, Scope::Tag("t".into()), Mode::Hard);
+        pass(&mut purges, 4);
+        purges.confirmed(MADE, at(1 << 40));
+        pass(&mut purges, 4);
+        assert!(!purges.are_known_to(at(10)), "the log has its time after the neighbour's word");
+        pass(&mut purges, 1);
+        assert!(purges.are_known_to(at(10)));
     }
 
     #[test]
