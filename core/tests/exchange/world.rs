@@ -141,7 +141,7 @@ pub fn fields(lines: Lines<'_>) -> Fields {
     fields
 }
 
-fn apply(fields: &mut Fields, edits: Edits) {
+pub fn apply(fields: &mut Fields, edits: Edits) {
     for edit in edits {
         match edit {
             Edit::Remove(name) => fields.remove(&name),
