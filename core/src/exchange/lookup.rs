@@ -48,8 +48,8 @@ pub(super) struct Held {
     pub variant: Variant,
     /// The length of the body, where the node has kept it back.
     kept_back: Option<u32>,
-    /// The node's clock and this worker's agree.
-    by_our_clock: bool,
+    /// When it was received, as it is written there: by the cluster's clock.
+    received: Timestamp,
 }
 
 impl Held {
@@ -124,12 +124,12 @@ impl Exchange {
             }
             Some(Ok(held)) => match self.judge(&onward.asked, held.variant, worker) {
                 Found::Stored(stored) if held.kept_back.is_some() => {
-                    let version = held.by_our_clock.then(|| stored.variant.entry.facts().times.response);
-                    if let Some(verdict) = self.reroute(now, &onward.asked, &stored, version, worker) {
+                    let by_our_clock = held.received == stored.variant.entry.facts().times.response;
+                    if let Some(verdict) = self.reroute(now, &onward.asked, &stored, held.received, worker) {
                         self.land(&onward.asked, lease, worker, out);
                         let seen = Seen::Elsewhere(held.kept_back.map(u64::from));
                         self.shade(now, &onward.asked, &stored.variant, seen, worker);
-                        if let (true, Some(cluster)) = (version.is_some(), &mut worker.cluster) {
+                        if let (true, Some(cluster)) = (by_our_clock, &mut worker.cluster) {
                             let variants_max = onward.asked.rules.limits.variants_per_key_max;
                             cluster.afar.insert(&onward.asked.keyed.key, stored.variant, variants_max);
                         }
@@ -210,7 +210,7 @@ impl Exchange {
             return None;
         }
         let entry = known.entry.clone();
-        let version = Some(entry.facts().times.response);
+        let version = entry.facts().times.response;
         let verdict = match self.judge(asked, known, worker) {
             Found::Stored(stored) => {
                 let verdict = self.reroute(now, asked, &stored, version, worker);
@@ -228,14 +228,14 @@ impl Exchange {
         verdict
     }
 
-    /// A large response goes from the node to the client without passing through here. `version` is when it was received, where the
-    /// node's clock says the same as this one.
+    /// A large response goes from the node to the client without passing through here. `version` is when it was received, by the
+    /// cluster's clock.
     fn reroute(
         &mut self,
         now: Timestamp,
         asked: &Asked,
         stored: &Stored,
-        version: Option<Timestamp>,
+        version: Timestamp,
         worker: &mut Worker,
     ) -> Option<RequestVerdict> {
         let Stored { variant, lifetime, covered } = stored;
@@ -311,9 +311,8 @@ pub(super) fn held(
     }
     let kept_back = (u64::from(found.body_bytes) != facts.body.len() as u64).then_some(found.body_bytes);
     let judged = Judged::new(&asked.rules, revision, &asked.keyed.covers, &entry);
-    let by_our_clock = received == facts.times.response;
     let variant = Variant { entry: Arc::new(entry), judged: Arc::new(judged), standing };
-    Some(Held { variant, kept_back, by_our_clock })
+    Some(Held { variant, kept_back, received })
 }
 
 /// Into memory, unless what is there is newer.

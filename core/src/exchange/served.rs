@@ -32,8 +32,8 @@ pub(super) struct Served {
     asked: Asked,
     /// Seconds that the response is fresh yet.
     left: i64,
-    /// When it was received: another one is weighed anew. `None` where the clocks do not agree on that.
-    version: Option<Timestamp>,
+    /// When it was received, by the cluster's clock: another one is weighed anew.
+    version: Timestamp,
 }
 
 /// A request whose node has failed, and that the origin is asked for.
@@ -43,7 +43,7 @@ pub(super) struct Fallback {
 }
 
 impl Served {
-    pub(super) fn begin(asked: Asked, left: i64, version: Option<Timestamp>) -> (Self, Edits) {
+    pub(super) fn begin(asked: Asked, left: i64, version: Timestamp) -> (Self, Edits) {
         let mut fields = forwarded_fields(&asked);
         fields.set(SERVE, asked.keyed.name());
         let mut edits = edits_between(&asked.request.fields, &fields);
@@ -85,11 +85,11 @@ impl Exchange {
         // A response to another request is nobody's answer, however it came here.
         let is_this = head.fields.first(SERVE).is_some_and(|name| name == asked.keyed.name().as_bytes());
         let answers = from_node && is_this && (head.status < 400 || matches!(head.status, 412 | 416));
-        let left = match version {
+        let left = match label.received {
             _ if !answers => None,
             // Two fetches of one key that ended in the same millisecond are taken for the same.
-            Some(_) if label.received != version => still_fresh(&asked, &head, label, now, worker),
-            _ => Some(left),
+            Some(received) if received == version => Some(left),
+            _ => still_fresh(&asked, &head, label, now, worker),
         };
         if let Some(left) = left {
             let mut fields = head.fields.clone();

@@ -27,20 +27,26 @@ fn at(sequence: u64) -> Position {
 /// A worker that knows what a node has of `/a`: received when the world began, by a log that has come to 10.
 fn knowing() -> (World, Timestamp) {
     let mut world = World::new("");
+    let received = world.now;
+    let (_, verdict) = told(&mut world, received);
+    assert!(matches!(verdict, RequestVerdict::Reroute(_)), "{verdict:?}");
+    (world, received)
+}
+
+/// The same, as it happens: a request whose cluster says what it has, and that it is `there`.
+fn told(world: &mut World, there: Timestamp) -> (Exchange, RequestVerdict) {
     let settings = Settings { purge_lag_max: LAG, reroute_above: Some(1000), ..Settings::default() };
     world.worker.use_cluster(Some(settings));
-    hear(&mut world, 10, &[]);
-    let received = world.now;
-    let (mut exchange, verdict, out) = ask(&mut world);
+    hear(world, 10, &[]);
+    let (mut exchange, verdict, out) = ask(world);
     assert!(matches!(verdict, RequestVerdict::Wait));
     let name = out.iter().find_map(|effect| match effect {
         Effect::Lookup(call) => Some(call.name.clone()),
         _ => None,
     });
-    let answer = answer(&name.expect("the cluster is asked"), received);
+    let answer = answer(&name.expect("the cluster is asked"), there);
     let verdict = exchange.on_lookup(world.now, Ok(answer), &mut world.worker, &mut Vec::new());
-    assert!(matches!(verdict, RequestVerdict::Reroute(_)), "{verdict:?}");
-    (world, received)
+    (exchange, verdict)
 }
 
 fn hear(world: &mut World, sequence: u64, records: &[Record]) {
@@ -103,7 +109,11 @@ fn served(verdict: RequestVerdict, label: Label) -> ResponseHead {
 
 /// Whether the client gets what the node serves.
 fn is_taken(world: &mut World, label: Label) -> bool {
-    let (mut exchange, verdict, _) = ask(world);
+    let (exchange, verdict, _) = ask(world);
+    is_taken_by(exchange, verdict, world, label)
+}
+
+fn is_taken_by(mut exchange: Exchange, verdict: RequestVerdict, world: &mut World, label: Label) -> bool {
     let head = served(verdict, label);
     let mut out = Vec::new();
     match exchange.on_response(world.now, head, &mut world.worker, &mut out) {
@@ -154,4 +164,16 @@ fn nor_is_another_response_taken_while_an_own_purge_is_on_its_way() {
     let (mut world, received) = knowing();
     world.wait(1);
     assert!(is_taken(&mut world, Label { received: Some(received.plus(Millis(1))), good_at: Some(at(10)) }));
+}
+
+#[test]
+fn what_a_node_served_is_the_response_it_spoke_of_by_its_own_clock() {
+    for (later, good_at, want) in [(0, None, true), (1, None, false), (1, Some(at(9)), false), (1, Some(at(10)), true)]
+    {
+        let mut world = World::new("");
+        let there = world.now.plus(Millis(3_600_000));
+        let (exchange, verdict) = told(&mut world, there);
+        let label = Label { received: Some(there.plus(Millis(later))), good_at };
+        assert_eq!(is_taken_by(exchange, verdict, &mut world, label), want, "{later} {good_at:?}");
+    }
 }
