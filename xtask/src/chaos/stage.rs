@@ -249,7 +249,7 @@ impl Member {
         };
         command.args(["node", "--listen", &data.to_string(), "--admin", &admin.to_string(), "--store", &store]);
         if let Some(keep) = keep {
-            command.args(["--log", &format!("{store}?keep={keep}")]);
+            command.args(["--log", &format!("{store}?keep={keep}"), "--limit", &format!("purges_max={keep}")]);
         }
         command.args(["--threads", "2", "--json", "--tokens"]).arg(tokens);
         let words = std::iter::once(command.get_program()).chain(command.get_args());
