@@ -160,6 +160,7 @@ async fn hostile_requests_change_nothing() {
         ("POST", "/v1/policies", nameless, 422),
         ("POST", "/v1/policies", odd_name, 422),
         ("POST", "/v1/policies", &" ".repeat(POLICY_BYTES_MAX + 1), 413),
+        ("POST", "/v1/policies", &" ".repeat(POLICY_BYTES_MAX * 9), 413),
         ("POST", "/v1/policies?shade=1", "", 400),
         ("POST", "/v1/policies?base=-1", &policy(2), 400),
         ("POST", "/v1/policies?base=7", &policy(2), 409),
