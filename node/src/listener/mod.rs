@@ -52,7 +52,7 @@ where
         };
         let Some(stream) = accepted_stream(accepted).await else { continue };
         let Ok(permit) = connections.clone().try_acquire_owned() else {
-            // Closed at once: whoever connects fails over to another node instead of waiting here.
+            // Closed at once: a worker fails over to another node instead of waiting here, an operator sees it.
             shared.counts.turned.add(Turned::Connections);
             continue;
         };
