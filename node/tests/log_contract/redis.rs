@@ -338,10 +338,12 @@ async fn a_failover_that_loses_a_purge_is_a_new_identity() {
     crate::servers::until("the replica has it", || {
         watched.replica.cli(&["XLEN", "{larder}:log"]).ends_with('1').then_some(())
     });
-    // The replica stops hearing; the master goes on, acknowledges, and dies.
-    watched.master.cli(&["ACL", "SETUSER", "default", "-psync"]);
+    // The replica stops hearing; the master goes on, acknowledges, and dies. A replica that may not PSYNC asks again
+    // with SYNC at once, and would have all of it.
+    watched.master.cli(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
     watched.master.cli(&["CLIENT", "KILL", "TYPE", "replica"]);
     let old = append(&*log, &[tag(2)]).await;
+    assert!(watched.replica.cli(&["XLEN", "{larder}:log"]).ends_with('1'), "the replica did not hear of it");
     watched.master.kill();
     let now = other_than(&*log, old).await;
     assert_eq!(log.read(old.log, old.sequence, 1, DEADLINE).await.unwrap(), Read::Other { head: now });
