@@ -256,7 +256,7 @@ fn sentinel(master: u16) -> Server {
     let name = Watched::SERVICE;
     let config = format!(
         "port {port}\nbind 127.0.0.1\nsentinel monitor {name} 127.0.0.1 {master} 2\n\
-         sentinel down-after-milliseconds {name} 300\nsentinel failover-timeout {name} 2000\n"
+         sentinel down-after-milliseconds {name} 1000\nsentinel failover-timeout {name} 2000\n"
     );
     std::fs::write(folder.path().join("sentinel.conf"), config).unwrap();
     let args = vec![folder.path().join("sentinel.conf").display().to_string(), "--sentinel".to_owned()];
