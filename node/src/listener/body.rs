@@ -10,22 +10,42 @@ use tokio::time::timeout;
 use crate::counts::Turned;
 use crate::shared::Taken;
 
+/// Of a body that is not taken, no more is read.
+const DROPPED_BYTES_MAX: usize = 64 << 20;
+
 /// The whole body. `taken` accounts for it as long as it is kept.
+///
+/// What is not taken is read nevertheless, and dropped: whoever is still sending when the connection ends never reads why.
 pub(crate) async fn read<B: Body<Data = Bytes> + Unpin>(
-    body: B,
+    mut body: B,
     bytes_max: usize,
     limit: Duration,
     taken: &mut Taken<'_>,
 ) -> Result<Bytes, Turned> {
     let declared = body.size_hint().lower();
-    if declared > bytes_max as u64 {
-        return Err(Turned::TooLong);
+    let outcome = if declared > bytes_max as u64 {
+        Err(Turned::TooLong)
+    } else {
+        timeout(limit, collect(&mut body, bytes_max, declared, taken)).await.unwrap_or(Err(Turned::Slow))
+    };
+    if let Err(Turned::TooLong | Turned::Bodies) = outcome {
+        // In vain where it takes longer: then the connection ends without an answer being read.
+        let _ = timeout(limit, drop_rest(body)).await;
     }
-    timeout(limit, collect(body, bytes_max, declared, taken)).await.unwrap_or(Err(Turned::Slow))
+    outcome
+}
+
+async fn drop_rest<B: Body<Data = Bytes> + Unpin>(mut body: B) {
+    let mut bytes = 0;
+    while bytes < DROPPED_BYTES_MAX
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+    }
 }
 
 async fn collect<B: Body<Data = Bytes> + Unpin>(
-    mut body: B,
+    body: &mut B,
     bytes_max: usize,
     declared: u64,
     taken: &mut Taken<'_>,

@@ -136,6 +136,28 @@ async fn the_admin_plane_waits_for_no_body_and_takes_none_that_is_too_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_more_than_is_taken_reads_why_and_keeps_the_connection() {
+    let too_long = World::with(|config| config.limits.object_bytes_max = 1000).await;
+    let too_much = World::with(|config| config.limits.bodies_bytes_max = 1000).await;
+    for (world, status) in [(&too_long, "200"), (&too_much, "503")] {
+        let mut stream = TcpStream::connect(world.node.data).await.expect("a connection");
+        let mut sent = b"POST /larder/store HTTP/1.1\r\nhost: h\r\ncontent-length: 8388608\r\n\r\n".to_vec();
+        sent.resize(sent.len() + (8 << 20), b'x');
+        for (ask, status) in [(sent.as_slice(), status), (b"GET /larder/health HTTP/1.1\r\nhost: h\r\n\r\n", "200")] {
+            // All of it, before anything is read.
+            stream.write_all(ask).await.expect("written");
+            let mut answer = vec![0; 1000];
+            let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await.expect("in time").expect("read");
+            let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains("x-larder-node: 2"),
+                "{answer}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_on_the_admin_plane_count_against_the_same_memory() {
     let world = World::with(|config| config.limits.bodies_bytes_max = 2).await;
     let mut stream = TcpStream::connect(world.node.admin.expect("an admin plane")).await.expect("a connection");
