@@ -10,13 +10,13 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use larder_origin::proxy::{Builder, Limits, Protocol, Proxy, RequestBody, UpstreamBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tower_layer::layer_fn;
 use tower_service::Service;
 
 use crate::support::{
-    BoxError, Client, Origin, by_hand, channel, full, proxy, raw, read_all, read_until, soon, started, until,
+    BoxError, Client, Origin, by_hand, channel, full, nobody, proxy, raw, read_all, read_until, soon, started, until,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
@@ -24,12 +24,6 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
 fn limited(builder: Builder, limits: &[(&str, u64)]) -> Builder {
     let all = limits.iter().fold(Limits::default(), |all, (name, value)| all.with(name, *value).expect("a limit"));
     builder.limits(all)
-}
-
-/// An address that nobody listens on.
-async fn nobody() -> larder_origin::proxy::Origin {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    format!("http://{}", listener.local_addr().expect("an address")).parse().expect("an origin")
 }
 
 #[tokio::test]

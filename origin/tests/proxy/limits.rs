@@ -3,12 +3,13 @@
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use larder_origin::proxy::{Builder, Limits};
+use larder_origin::proxy::{Builder, Certificate, Limits, Proxy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    Authority, BoxError, Client, Origin, channel, echo, full, proxy, raw, read_all, read_until, soon, started, until,
+    Authority, BoxError, Client, Origin, channel, echo, full, nobody, proxy, raw, read_all, read_until, soon, started,
+    tls_stream, until,
 };
 
 fn limited(builder: Builder, name: &str, value: u64) -> Builder {
@@ -38,6 +39,30 @@ async fn a_body_over_the_limit_is_refused_at_once_or_when_it_shows() {
     drop(frames);
     let response = Client::http2(running.address()).await.ask(Request::post("/").body(body).expect("a request")).await;
     assert_eq!(response.status(), 413);
+}
+
+#[tokio::test]
+async fn who_sends_all_before_reading_reads_the_refusal() {
+    let authority = Authority::new();
+    let builder = limited(Proxy::builder().origin(nobody().await), "body_bytes_max", 5_000_000);
+    let clear = started(builder.clone()).await;
+    let secure = started(builder.certificate(Certificate::new(authority.chain(), authority.key()))).await;
+    let sent = |length: usize| {
+        let mut sent = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n").into_bytes();
+        sent.resize(sent.len() + length, b'x');
+        sent
+    };
+    let mut head = b"GET / HTTP/1.1\r\nHost: h\r\nX-A: ".to_vec();
+    head.resize(4_000_000, b'a');
+    // A body over the limit; one within it that nobody reads; a head over its limit.
+    for (sent, status) in [(sent(6_000_000), "413"), (sent(4_000_000), "502"), (head, "431")] {
+        let answer = raw(&clear, &sent).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {answer:?}");
+        let mut stream = tls_stream(secure.address(), &authority, &["http/1.1"]).await.expect("TLS");
+        stream.write_all(&sent).await.expect("written");
+        let answer = read_all(&mut stream).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "TLS, {status}: {answer:?}");
+    }
 }
 
 #[tokio::test]

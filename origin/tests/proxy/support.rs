@@ -189,6 +189,12 @@ pub async fn read_all(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
+/// An address that nobody listens on.
+pub async fn nobody() -> larder_origin::proxy::Origin {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    format!("http://{}", listener.local_addr().expect("an address")).parse().expect("an origin")
+}
+
 pub fn proxy(origin: &Origin) -> Builder {
     Proxy::builder().origin(origin.url())
 }

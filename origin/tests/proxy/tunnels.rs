@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tower_layer::layer_fn;
 use tower_service::Service;
 
-use crate::support::{Authority, Origin, by_hand, full, proxy, raw, read_all, read_until, started};
+use crate::support::{Authority, Origin, by_hand, full, proxy, raw, read_all, read_until, soon, started};
 
 /// Agrees to any change, and gives back what it is sent, in capitals.
 async fn shouts(mut stream: TcpStream, _: usize) {
@@ -50,6 +50,28 @@ async fn bytes_pass_both_ways_until_an_end_leaves() {
     }
     stream.shutdown().await.expect("shut down");
     assert_eq!(read_all(&mut stream).await, "", "the origin heard of the end");
+}
+
+#[tokio::test]
+async fn what_comes_after_the_origin_has_ended_its_side_still_reaches_it() {
+    let (said, mut heard) = tokio::sync::mpsc::channel(1);
+    let origin = by_hand(move |mut stream, _| {
+        let said = said.clone();
+        async move {
+            read_until(&mut stream, "\r\n\r\n").await;
+            let answer =
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: shout\r\nX-Accept: yes\r\n\r\nHI";
+            stream.write_all(answer.as_bytes()).await.expect("written");
+            stream.shutdown().await.expect("shut down");
+            said.send(read_all(&mut stream).await).await.expect("heard");
+        }
+    });
+    let running = started(Proxy::builder().origin(origin.await)).await;
+    let mut stream = joined(&running, "GET").await;
+    assert_eq!(read_all(&mut stream).await, "", "the origin has ended its side");
+    stream.write_all(b"and one thing more").await.expect("written");
+    stream.shutdown().await.expect("shut down");
+    assert_eq!(soon(heard.recv()).await.as_deref(), Some("and one thing more"));
 }
 
 #[tokio::test]

@@ -188,6 +188,7 @@ fn joined<B: Body<Data = Bytes>>(
     let Some(theirs) = tunnel.take() else {
         return Refusal::Upstream(&UpstreamError::SwitchedUnasked).response();
     };
+    client.activity.becomes_tunnel();
     let passing = tunnel::pass(
         ours,
         theirs,

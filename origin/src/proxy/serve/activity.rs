@@ -17,6 +17,8 @@ pub(in crate::proxy) struct Activity {
     moved: AtomicU64,
     /// Since when the client takes nothing, though there is something for it; 0 where it does.
     blocked: AtomicU64,
+    /// It has changed the protocol.
+    tunnel: AtomicBool,
 }
 
 /// How long a connection may do nothing.
@@ -49,6 +51,7 @@ impl Activity {
             asked: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            tunnel: AtomicBool::new(false),
         }
     }
 
@@ -67,6 +70,15 @@ impl Activity {
     pub(in crate::proxy) fn request_ended(&self) {
         self.move_on();
         self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The connection changes the protocol: what comes is no longer HTTP.
+    pub(in crate::proxy) fn becomes_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
     }
 
     /// Bytes came or went.

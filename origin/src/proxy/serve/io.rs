@@ -3,18 +3,21 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::activity::Activity;
+use super::ending::Ending;
 
 #[derive(Debug)]
 pub(super) struct ClientIo {
     stream: Stream,
     activity: Arc<Activity>,
+    /// Nothing more is sent.
+    ending: Option<Ending>,
 }
 
 #[derive(Debug)]
@@ -25,11 +28,11 @@ enum Stream {
 
 impl ClientIo {
     pub(super) fn plain(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream: Stream::Plain(stream), activity }
+        Self { stream: Stream::Plain(stream), activity, ending: None }
     }
 
     pub(super) fn tls(stream: TlsStream<TcpStream>, activity: Arc<Activity>) -> Self {
-        Self { stream: Stream::Tls(Box::new(stream)), activity }
+        Self { stream: Stream::Tls(Box::new(stream)), activity, ending: None }
     }
 
     fn noted<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -96,9 +99,22 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        let Self { stream, activity, ending } = &mut *self;
+        if ending.is_none() {
+            ready!(match stream {
+                Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+                Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            })?;
         }
+        // What comes through a tunnel after one side has ended is for the other.
+        if activity.is_tunnel() {
+            return Poll::Ready(Ok(()));
+        }
+        let ending = ending.get_or_insert_with(Ending::new);
+        match stream {
+            Stream::Plain(stream) => ending.poll(stream, cx),
+            Stream::Tls(stream) => ending.poll(stream, cx),
+        }
+        .map(Ok)
     }
 }

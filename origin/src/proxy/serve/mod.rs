@@ -1,6 +1,7 @@
 //! Clients' connections: accepting them, TLS, HTTP/1.1 and HTTP/2, and letting go of those that do nothing.
 
 mod activity;
+mod ending;
 mod io;
 mod stopping;
 
