@@ -73,6 +73,10 @@ impl Snapshot {
         gauge("larder_node_store_bytes_max", bytes_max, &[("where", "memory")], usage.memory_bytes_max);
         gauge("larder_node_store_bytes_max", bytes_max, &[("where", "disk")], usage.disk_bytes_max);
         gauge("larder_node_store_items", "Values in the store", &[], usage.items);
+        if let Some(analytics) = &shared.analytics {
+            let bytes = "Bytes of analytics held in memory";
+            gauge("larder_node_analytics_bytes", bytes, &[], Some(analytics.bytes()));
+        }
         let (held, waiting) = shared.desk.held_and_waiting();
         gauge("larder_node_leases_held", "Leases held", &[], Some(held as u64));
         gauge("larder_node_lookups_waiting", "Look-ups that wait for a fill", &[], Some(waiting as u64));

@@ -1,4 +1,5 @@
 //! What happened, on the time axis: purges, policies, warming, and when the node started and stopped. What happens in one second is one mark.
+//! As many are kept as there is memory for, and [`MARKS_MAX`] at most.
 
 use std::collections::VecDeque;
 
@@ -82,6 +83,12 @@ impl Mark {
         Self::told(at_ms, Happened::Policy, what, Some(who))
     }
 
+    /// The memory that it takes.
+    fn bytes(&self) -> usize {
+        let texts = self.what.iter().chain(&self.who);
+        size_of::<Self>() + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
+    }
+
     fn is_like(&self, other: &Self) -> bool {
         (self.at_ms, self.kind) == (other.at_ms, other.kind)
     }
@@ -139,15 +146,22 @@ impl Mark {
 }
 
 /// The newest marks, in the order in which they were made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Marks {
     all: VecDeque<Mark>,
+    bytes: usize,
+    bytes_max: usize,
     unwritten: Option<Vec<Mark>>,
 }
 
 impl Marks {
-    pub(super) fn new(is_written: bool) -> Self {
-        Self { all: VecDeque::new(), unwritten: is_written.then(Vec::new) }
+    pub(super) fn new(bytes_max: usize, is_written: bool) -> Self {
+        Self { all: VecDeque::new(), bytes: 0, bytes_max, unwritten: is_written.then(Vec::new) }
+    }
+
+    /// The memory that they take.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Adds, and remembers that it is to be written.
@@ -170,18 +184,32 @@ impl Marks {
 
     /// Adds what is written already.
     pub(super) fn restore(&mut self, mark: Mark) {
-        match self.all.iter_mut().rev().take(8).find(|last| last.is_like(&mark)) {
-            Some(last) => last.take_in(mark),
-            None => self.all.push_back(mark),
-        }
+        let (before, after) = match self.all.iter_mut().rev().take(8).find(|last| last.is_like(&mark)) {
+            Some(last) => {
+                let before = last.bytes();
+                last.take_in(mark);
+                (before, last.bytes())
+            }
+            None => {
+                let bytes = mark.bytes();
+                self.all.push_back(mark);
+                (0, bytes)
+            }
+        };
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
         let is_warm = |mark: &Mark| mark.kind == Happened::Warm;
         if self.all.back().is_some_and(is_warm) && self.all.iter().filter(|mark| is_warm(mark)).count() > WARM_MAX {
             let oldest = self.all.iter().position(is_warm);
-            oldest.and_then(|oldest| self.all.remove(oldest));
+            self.forget(oldest);
         }
-        if self.all.len() > MARKS_MAX {
-            self.all.pop_front();
+        while self.all.len() > MARKS_MAX || (self.bytes > self.bytes_max && self.all.len() > 1) {
+            self.forget(Some(0));
         }
+    }
+
+    fn forget(&mut self, index: Option<usize>) {
+        let mark = index.and_then(|index| self.all.remove(index));
+        self.bytes = self.bytes.saturating_sub(mark.map_or(0, |mark| mark.bytes()));
     }
 
     pub(super) fn take_unwritten(&mut self) -> Vec<Mark> {
@@ -198,9 +226,11 @@ impl Marks {
 mod tests {
     use super::*;
 
+    const BYTES_MAX: usize = 16 << 20;
+
     #[test]
     fn what_happens_in_one_second_is_one_mark() {
-        let mut marks = Marks::new(true);
+        let mut marks = Marks::new(BYTES_MAX, true);
         for (at_ms, what, soft, who) in [
             (1000, "tag a", false, Some("ci")),
             (1999, "tag b", true, Some("ci")),
@@ -239,7 +269,7 @@ mod tests {
 
     #[test]
     fn what_two_nodes_say_of_one_event_is_one_mark() {
-        let mut marks = Marks::new(false);
+        let mut marks = Marks::new(BYTES_MAX, false);
         let policy = |at_ms, what| Mark::told(at_ms, Happened::Policy, what, Some("ci"));
         marks.add(policy(10_000, "shop: version 3"));
         marks.add_of_another(policy(12_000, "shop: version 3"));
@@ -250,7 +280,7 @@ mod tests {
 
     #[test]
     fn the_oldest_marks_go() {
-        let mut marks = Marks::new(false);
+        let mut marks = Marks::new(BYTES_MAX, false);
         for second in 0..MARKS_MAX as u64 + 10 {
             marks.add(Mark::new(second * 1000, Happened::Purge));
         }
@@ -260,8 +290,24 @@ mod tests {
     }
 
     #[test]
+    fn marks_take_no_more_memory_than_they_may() {
+        let mut marks = Marks::new(100_000, false);
+        for second in 0..300 {
+            for number in 0..5 {
+                let what = format!("tag {second}-{number}-{}", "x".repeat(100));
+                marks.add(Mark::purge(second * 1000, &what, false, Some("ci")));
+            }
+            assert_eq!(marks.bytes(), marks.all.iter().map(Mark::bytes).sum::<usize>());
+            assert!(marks.bytes() <= 100_000);
+        }
+        let all = marks.between(0, u64::MAX);
+        assert!(all.len() > 100, "{} marks", all.len());
+        assert_eq!(all.last().map(|mark| mark.at_ms), Some(299_000), "the newest stay");
+    }
+
+    #[test]
     fn marks_of_warming_leave_room_for_others() {
-        let mut marks = Marks::new(false);
+        let mut marks = Marks::new(BYTES_MAX, false);
         marks.add(Mark::purge(0, "tag a", false, None));
         for second in 1..=WARM_MAX as u64 + 10 {
             marks.add(Mark::new(second * 1000, Happened::Warm));

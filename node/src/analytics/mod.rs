@@ -3,8 +3,8 @@
 //! A report is added to a step of every length at once (1 s for 10 minutes, 10 s for a day, 5 min for 30 days), so a longer step is
 //! exactly the sum of the shorter ones in it. Of gauges, a step has the largest value. Nothing is worked out before somebody asks.
 //!
-//! Bounded: series (`Limits::series_max`, twice that with gauges), bytes (`Limits::analytics_bytes_max`, a third for each length of
-//! step; the oldest steps go), marks. On disk, where there is a folder, at most twice the bytes.
+//! Bounded: series (`Limits::series_max`, twice that with gauges), bytes (`Limits::analytics_bytes_max`: an eighth for URLs, a sixteenth for
+//! marks, of the rest a third for each length of step; the oldest go). On disk, where there is a folder, at most twice the bytes.
 //!
 //! Map: `resolution` (lengths of steps and ranges), `names`, `column`, `ring`, `marks`, `keys` (what is held); `disk/` (what survives a
 //! restart); `sampling` (what is taken up every second); `since` (sums since a time); `sharing/` (what goes to other nodes and comes from them); `summary/` (what is
@@ -53,6 +53,10 @@ pub use self::targets::Targets;
 
 /// Between two looks for series that are no longer used, where there is no room for new ones.
 const SWEEP_EVERY_MS: u64 = 300_000;
+
+/// The shares of URLs and of marks in the memory that there is: an eighth, a sixteenth.
+const KEYS_SHARE: u64 = 8;
+const MARKS_SHARE: u64 = 16;
 
 /// Everything that is held.
 pub(crate) struct Analytics {
@@ -105,13 +109,15 @@ impl Analytics {
     /// Opens the folder, where there is one, with what is in it. Blocks.
     pub(crate) fn open(folder: Option<&Path>, series_max: usize, bytes_max: u64) -> Result<Self, OpenError> {
         let each = bytes_max / RESOLUTIONS.len() as u64;
-        let ring_bytes_max = usize::try_from(each).unwrap_or(usize::MAX);
+        let [keys, marks] = [KEYS_SHARE, MARKS_SHARE].map(|share| bytes_max / share);
+        let ring = bytes_max.saturating_sub(keys).saturating_sub(marks) / RESOLUTIONS.len() as u64;
+        let [keys, marks, ring] = [keys, marks, ring].map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         let is_written = folder.is_some();
         let mut state = State {
             names: Names::new(series_max),
-            rings: RESOLUTIONS.map(|length| Ring::new(length.step_ms(), length.columns(), ring_bytes_max, is_written)),
-            marks: Marks::new(is_written),
-            keys: TopKeys::default(),
+            rings: RESOLUTIONS.map(|length| Ring::new(length.step_ms(), length.columns(), ring, is_written)),
+            marks: Marks::new(marks, is_written),
+            keys: TopKeys::new(keys),
             sharing: None,
             place: None,
             next_number: 1,
@@ -235,6 +241,12 @@ impl Analytics {
             not_taken: state.not_taken,
             not_shared: state.sharing.as_ref().map_or(0, |sharing| sharing.not_shared),
         }
+    }
+
+    /// The memory that is taken.
+    pub(crate) fn bytes(&self) -> u64 {
+        let state = self.lock();
+        (state.rings.iter().map(Ring::bytes).sum::<usize>() + state.marks.bytes() + state.keys.bytes()) as u64
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -64,6 +64,11 @@ impl Ring {
         }
     }
 
+    /// The memory that its columns take.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// What has not been written of steps that have ended by a time; of all, where there is none. With the begin of each step.
     pub(super) fn take_unwritten(&mut self, ended_by_ms: Option<u64>) -> Vec<(u64, Cells)> {
         let Some(unwritten) = &mut self.unwritten else { return Vec::new() };

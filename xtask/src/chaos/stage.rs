@@ -28,6 +28,8 @@ const NODES: usize = 3;
 const POLL: Duration = Duration::from_millis(50);
 /// Records of the purge log, for [`Kept::SharedForLong`].
 const RECORDS_FOR_LONG: u32 = 2_000;
+/// Bytes of analytics, for the same: a quarter of an hour's steps of 10 s.
+const ANALYTICS_FOR_LONG: u32 = 512 << 10;
 /// How long nodes and workers may take to find one another after everything was started.
 const WARM_WITHIN: Duration = Duration::from_secs(60);
 /// From this share of hits on, the caches count as warm.
@@ -57,7 +59,7 @@ pub struct Parts {
 pub enum Kept {
     /// Three nodes, a Redis Cluster.
     Shared,
-    /// The same, and little of the purge log in memory: what grows up to a bound is soon there.
+    /// The same, and little of the purge log and of analytics in memory: what grows up to a bound is soon there.
     SharedForLong,
     /// The same as the first; the last node is in a network of its own.
     SharedApart,
@@ -250,6 +252,7 @@ impl Member {
         command.args(["node", "--listen", &data.to_string(), "--admin", &admin.to_string(), "--store", &store]);
         if let Some(keep) = keep {
             command.args(["--log", &format!("{store}?keep={keep}"), "--limit", &format!("purges_max={keep}")]);
+            command.args(["--limit", &format!("analytics_bytes_max={ANALYTICS_FOR_LONG}")]);
         }
         command.args(["--threads", "2", "--json", "--tokens"]).arg(tokens);
         let words = std::iter::once(command.get_program()).chain(command.get_args());
