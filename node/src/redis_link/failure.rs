@@ -19,6 +19,13 @@ impl Failure {
         // READONLY: this was the master. A Cluster's connection sees to that by itself and reports what it could not help.
         error.is_unrecoverable_error() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
     }
+
+    /// Whether it was sent from one node of a cluster to another until that was enough. While a slot moves, a node that is asked out of
+    /// turn is told so by a command of its own (ASKING), and requests that share the connection come between the two: they take
+    /// the permission, and whoever it was for is sent back.
+    pub fn redirects(error: &RedisError) -> bool {
+        matches!(error.retry_method(), RetryMethod::MovedRedirect | RetryMethod::AskRedirect)
+    }
 }
 
 impl From<RedisError> for Failure {

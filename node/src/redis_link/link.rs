@@ -112,7 +112,16 @@ impl Link {
             State::Up(up) => (up.way.clone(), up.number),
             State::Down(failure) => return Err(NotSent::Down(failure.clone())),
         };
-        match timeout_at(deadline, request(way)).await {
+        let is_cluster = matches!(way, Way::Cluster(_));
+        let asked = async {
+            loop {
+                let answer = request(way.clone()).await;
+                if !(is_cluster && answer.as_ref().is_err_and(Failure::redirects)) {
+                    return answer;
+                }
+            }
+        };
+        match timeout_at(deadline, asked).await {
             Ok(Ok(answer)) => {
                 self.shared.succeeded(number);
                 Ok(answer)

@@ -23,7 +23,7 @@ mod redis_sentinel;
 mod redis_speed;
 #[cfg(feature = "redis")]
 mod redis_tls;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "memcached"))]
 #[path = "../servers/mod.rs"]
 mod servers;
 mod subject;

@@ -56,8 +56,9 @@ async fn an_origin_that_does_not_answer_is_named_by_its_failure() {
         read_all(&mut stream).await;
     });
     let babbling_tls = babbling_tls.await.to_string().replace("http://127.0.0.1", "https://localhost");
+    let (refusing, _kept) = nobody();
     for (name, origin, status, error) in [
-        ("nobody listens", nobody().await, 502, "connection_refused"),
+        ("nobody listens", refusing, 502, "connection_refused"),
         ("it takes too long", silent().await, 504, "http_response_timeout"),
         ("it closes", closing, 502, "connection_terminated"),
         ("it codes otherwise", coding, 502, "http_response_transfer_coding"),
@@ -272,7 +273,8 @@ async fn several_origins_take_turns_and_one_that_is_gone_is_passed_over() {
         })
     };
     let (one, two) = (alive(asked.clone()).await, alive(asked.clone()).await);
-    let builder = Proxy::builder().origin(nobody().await).origin(one.url()).origin(two.url());
+    let (refusing, _kept) = nobody();
+    let builder = Proxy::builder().origin(refusing).origin(one.url()).origin(two.url());
     let running = started(builder).await;
     let mut client = Client::http1(running.address()).await;
     for _ in 0..12 {
@@ -302,7 +304,8 @@ impl Service<Request<RequestBody>> for Failing {
 
 #[tokio::test]
 async fn a_layer_that_fails_is_a_500_without_details() {
-    let running = Proxy::builder().origin(nobody().await).serve_with(layer_fn(|_| Failing)).await.expect("a proxy");
+    let (refusing, _kept) = nobody();
+    let running = Proxy::builder().origin(refusing).serve_with(layer_fn(|_| Failing)).await.expect("a proxy");
     let response = raw(&running, GET).await;
     assert!(response.starts_with("HTTP/1.1 500") && !response.contains("secret"), "{response}");
 }

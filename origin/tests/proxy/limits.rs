@@ -44,7 +44,8 @@ async fn a_body_over_the_limit_is_refused_at_once_or_when_it_shows() {
 #[tokio::test]
 async fn who_sends_all_before_reading_reads_the_refusal() {
     let authority = Authority::new();
-    let builder = limited(Proxy::builder().origin(nobody().await), "body_bytes_max", 5_000_000);
+    let (nobody, _kept) = nobody();
+    let builder = limited(Proxy::builder().origin(nobody), "body_bytes_max", 5_000_000);
     let clear = started(builder.clone()).await;
     let secure = started(builder.certificate(Certificate::new(authority.chain(), authority.key()))).await;
     let sent = |length: usize| {

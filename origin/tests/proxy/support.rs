@@ -24,7 +24,7 @@ use larder_origin::proxy::{Builder, Proxy, Running};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tower_layer::Identity;
@@ -189,10 +189,12 @@ pub async fn read_all(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// An address that nobody listens on.
-pub async fn nobody() -> larder_origin::proxy::Origin {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    format!("http://{}", listener.local_addr().expect("an address")).parse().expect("an origin")
+/// An address that nobody listens on, while the socket is kept: it has the port, so that nobody else gets it.
+pub fn nobody() -> (larder_origin::proxy::Origin, TcpSocket) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let url = format!("http://{}", socket.local_addr().expect("an address"));
+    (url.parse().expect("an origin"), socket)
 }
 
 pub fn proxy(origin: &Origin) -> Builder {

@@ -12,7 +12,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::Subject;
-use super::process::{Server, free_port};
+use super::process::Server;
+use crate::servers::free_port;
 
 pub struct Memcached {
     pub servers: Vec<Server>,

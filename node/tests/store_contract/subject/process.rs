@@ -1,6 +1,6 @@
 //! A server's process: started on a free port of the loopback, killed by its id, gone with the test.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
@@ -10,12 +10,6 @@ use nix::unistd::Pid;
 use tokio::net::TcpStream;
 
 use super::eventually;
-
-/// A port nobody listens on, for now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
-}
 
 /// A server and how it is started.
 pub struct Server {
