@@ -36,7 +36,8 @@ pub struct Limits {
     pub workers_max: u32,
     /// Counters and gauges that workers may report, each.
     pub series_max: u32,
-    /// Bytes of memory for analytics, in 1 s, 10 s and 5 min steps, a third each; where there is a folder, twice that on disk.
+    /// Bytes of memory for analytics: an eighth for URLs, a sixteenth for marks, the rest for 1 s, 10 s and 5 min steps, a third each; where
+    /// there is a folder, twice that on disk.
     pub analytics_bytes_max: u32,
     /// A request's body must have come by then.
     pub body_timeout_ms: u64,

@@ -28,7 +28,7 @@ use origin::Origin;
 /// Whatever must come has come by then, or something is broken.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// What Envoy says it has sent on, or answered, has come by then.
-const ON_ITS_WAY: Duration = Duration::from_millis(1000);
+const ON_ITS_WAY: Duration = Duration::from_secs(3);
 /// Looks at a counter are so far apart.
 const LOOK: Duration = Duration::from_millis(20);
 
