@@ -32,6 +32,9 @@ const SILENT: Duration = Duration::from_millis(500);
 /// Time-outs over a cluster's connection that are further apart have nothing to do with one another.
 const APART: Duration = Duration::from_secs(1);
 
+/// Between two tries of a request that a cluster's nodes send to one another while a slot moves.
+const SENT_ON: Duration = Duration::from_millis(2);
+
 /// Every request has its own limit here; the connection's is beyond them all.
 const LONGER: Duration = Duration::from_secs(3600);
 
@@ -119,6 +122,7 @@ impl Link {
                 if !(is_cluster && answer.as_ref().is_err_and(Failure::redirects)) {
                     return answer;
                 }
+                sleep(SENT_ON).await;
             }
         };
         match timeout_at(deadline, asked).await {
