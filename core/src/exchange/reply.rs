@@ -76,7 +76,17 @@ fn whole_or_part(
             (416, ReplyBody::Empty)
         }
     };
-    let base = if status == 416 { variant.judged.not_modified_head().clone() } else { variant.judged.head.clone() };
+    let head = &variant.judged.head;
+    let base = match status {
+        416 => variant.judged.not_modified_head().clone(),
+        // RFC 9110 14.4: what a 200 says of a range means nothing. In the 206 that is cut from it, it would.
+        206 if extra.has("content-range") && head.has("content-range") => {
+            let mut head = Fields::clone(head);
+            head.remove("content-range");
+            Arc::new(head.into())
+        }
+        _ => head.clone(),
+    };
     Reply { status, base, extra, body, head_only: request.method == "HEAD" }
 }
 

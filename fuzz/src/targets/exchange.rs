@@ -490,7 +490,8 @@ fn assert_reply(asked: &RequestHead, reply: &Reply) {
     assert!(reply.status != 304 || reply.body().is_empty(), "a 304 has no body");
     assert!(!reply.head_only || asked.method == "HEAD");
     let names: Vec<&str> = reply.base.iter().map(|field| field.name.as_str()).collect();
-    assert!(reply.extra.iter().all(|field| !names.contains(&field.name.as_str())), "no name stands in both");
+    let twice = reply.extra.iter().find(|field| names.contains(&field.name.as_str()));
+    assert!(twice.is_none(), "{twice:?} stands in both");
     let ReplyBody::Stored { entry, from, to } = &reply.body else { return };
     let body = &entry.facts().body;
     assert!(from <= to && *to <= body.len(), "{from}..{to} of {}", body.len());
