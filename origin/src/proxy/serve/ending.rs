@@ -83,8 +83,9 @@ mod tests {
     async fn a_client_that_never_stops_is_not_listened_to_for_ever() {
         let (mut client, mut ours) = duplex(100);
         let sending = tokio::spawn(async move {
+            let mut again = tokio::time::interval(QUIET / 2);
             while client.write_all(b"and more").await.is_ok() {
-                tokio::time::sleep(QUIET / 2).await;
+                again.tick().await;
             }
         });
         assert_eq!(ended(&mut ours).await.as_secs(), AT_MOST.as_secs());
