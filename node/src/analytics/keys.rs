@@ -1,7 +1,7 @@
 //! Which URLs were asked for most: by minute for an hour, by hour for a day, by day for 30 days. In memory only.
 //!
-//! Bounded: [`URLS_MAX`] URLs of each span, and the memory of all together. What a worker reports of a second is right for URLs that are asked for often, and so is
-//! what is made of it here: a URL that comes in gives up its place where another comes with more than it has.
+//! Bounded: [`URLS_MAX`] URLs of each span, and the memory of all together. What a worker reports of a second is right for URLs that are
+//! asked for often, and so is what is made of it here: a URL that comes in gives up its place where another comes with more than it has.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -188,6 +188,7 @@ mod tests {
         }
         assert_eq!(keys.lengths.iter().map(|spans| spans.spans.len()).collect::<Vec<_>>(), [61, 4, 1]);
     }
+
     #[test]
     fn they_take_no_more_memory_than_they_may() {
         let mut keys = TopKeys::new(300_000);

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use larder_core::Policy;
 use larder_node::warming::Via;
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 
 /// Nothing in these tests takes longer, unless it hangs.
@@ -37,6 +38,8 @@ pub type Answers = dyn Fn(usize, &Asked) -> Answer + Send + Sync;
 
 pub enum Answer {
     Now(Response<Full<Bytes>>),
+    /// Once all that wait for one another are there.
+    Together(Arc<Barrier>, Response<Full<Bytes>>),
     /// Once that has happened.
     Never,
 }
@@ -132,6 +135,10 @@ fn answer(
     async move {
         match answers(number, &asked) {
             Answer::Now(response) => Ok(response),
+            Answer::Together(all, response) => {
+                all.wait().await;
+                Ok(response)
+            }
             Answer::Never => std::future::pending().await,
         }
     }

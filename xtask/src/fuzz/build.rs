@@ -59,10 +59,8 @@ impl Built {
             // bytes, which are a callback or two.
             command.env("LARDER_WASM", module).arg("-len_control=0");
         }
-        // One input for longer than this is a finding; a slow one is the machine's.
         command.arg(format!("-max_len={}", target.bytes_max)).args([
             "-timeout=120",
-            "-report_slow_units=121",
             "-rss_limit_mb=4096",
             "-use_value_profile=0",
         ]);

@@ -66,13 +66,17 @@ pub struct Finding {
     pub keep: Option<String>,
 }
 
+/// Of an input that took libFuzzer's limit of 10 s, and broke nothing.
+const SLOW: &str = "it took more than 10 s; where the machine was busy, its replay says how long it takes alone";
+
 impl Finding {
     /// A file that libFuzzer wrote; the log says why.
     pub fn of(target: &str, input: &Path, log: &str) -> Self {
         let name = input.file_name().unwrap_or_default().to_string_lossy();
         let (file, keep) = (input.display(), format!("fuzz/regressions/{target}/{name}"));
+        let slow = name.starts_with("slow-unit-");
         Self {
-            message: message(log),
+            message: if slow { SLOW.to_owned() } else { message(log) },
             replay: Some(format!("cargo xtask fuzz --target {target} --replay {file}")),
             keep: Some(format!("mkdir -p fuzz/regressions/{target} && cp {file} {keep}")),
             input: Some(input.to_owned()),
@@ -196,6 +200,7 @@ mod tests {
             finding.message,
             "thread '<unnamed>' (7) panicked at fuzz/src/targets/date.rs:31:5:\nnot the latest"
         );
+        assert_eq!(Finding::of("date", Path::new("found/slow-unit-1"), "Done").message, SLOW);
         assert_eq!(finding.replay.as_deref(), Some("cargo xtask fuzz --target date --replay found/crash-1"));
         assert!(finding.keep.is_some_and(|keep| keep.ends_with("fuzz/regressions/date/crash-1")));
         let slow = Finding::of("date", Path::new("x"), "== ERROR: libFuzzer: timeout after 120 seconds\n");

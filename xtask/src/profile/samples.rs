@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "
-\t         2faba9e [unknown] (/work/target/envoy)
+\t         2faba9e [unknown] (/usr/bin/envoy)
 \t    51a8bd0f2aa [unknown] (/run/perf-18392.map)
 \t    51a8bd0f2bb JS:_ZN13larder_plugin5reply4send17hddb3719c3cf42432E-328-turbofan (/run/perf-18392.map)
 \t    51a8bd0f2cc Stub:c-wasm-entry:iii:i (/run/perf-18392.map)

@@ -16,7 +16,7 @@ use super::ending::Ending;
 pub(super) struct ClientIo {
     stream: Stream,
     activity: Arc<Activity>,
-    /// Nothing more is sent.
+    /// Set once nothing more is sent.
     ending: Option<Ending>,
 }
 
